@@ -1,0 +1,38 @@
+import type { ConfigFile } from './schema.ts'
+
+/** An address to listen on; `host` is an IP literal. */
+export type ListenAddress = { host: string; port: number }
+
+/** One listed registry, checked and canonical. */
+export type Registry = {
+  /** `host` or `host/path` in canonical form (registry/host.ts); also the key of its credential. */
+  name: string
+  /** The host part of `name`, with its port unless that is the default. */
+  host: string
+  /** The path part of `name`, or `''`. */
+  path: string
+  /** Origin that requests go to: scheme, host and port, no path. */
+  upstream: URL
+  serverName: string | undefined
+  /** PEM text of `caFile`. */
+  ca: string | undefined
+  repositories: string[] | undefined
+  /** Canonical origins, `https://host[:port]`. */
+  realms: string[]
+  allowAddresses: string[]
+  credential: 'optional' | 'required'
+  canary: string | undefined
+  limits: { connectTimeoutMs: number; answerTimeoutMs: number; maxConnections: number }
+}
+
+/** The configuration that the daemon runs on: every default filled in, every host canonical, every file read. */
+export type Config = {
+  registries: Registry[]
+  keychain: ConfigFile['keychain']
+  proxy: Omit<ConfigFile['proxy'], 'listen'> & { listen: ListenAddress }
+  health: { listen: ListenAddress }
+  admin: { socket: string; mode: number; group: string | undefined }
+  audit: ConfigFile['audit']
+  kubernetes: ConfigFile['kubernetes']
+  log: ConfigFile['log']
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod'
+
+const LOOPBACK_PROXY = '127.0.0.1:5050'
+const LOOPBACK_HEALTH = '127.0.0.1:5051'
+
+const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
+
+const registry = z.strictObject({
+  host: z
+    .string()
+    .describe(
+      'The registry as images name it, `host[:port]` or `host[:port]/path`. The longest match wins; a credential belongs to exactly one entry.',
+    ),
+  upstream: z
+    .string()
+    .optional()
+    .describe(
+      'Where requests go: `https://host[:port]`. Default: https:// and the host (docker.io: its API host). `http://` is allowed for loopback and private addresses only.',
+    ),
+  serverName: z
+    .string()
+    .optional()
+    .describe('The name that the TLS certificate must carry, where it differs from the host of `upstream`.'),
+  caFile: z
+    .string()
+    .optional()
+    .describe(
+      'PEM file of the authorities that this registry, its token server and its store are trusted by, beside the system ones.',
+    ),
+  repositories: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'Repositories that may be pulled: names where `*` stands for any text without a slash and `**` for any text. Absent: all.',
+    ),
+  realms: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'Origins (`https://host[:port]`) of token servers that may get this credential, beside the registry itself and the pairs known for Docker Hub and GitLab.com.',
+    ),
+  allowAddresses: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'Address ranges (CIDR) in which token servers and redirect targets of this registry may lie although they are private, loopback or link-local.',
+    ),
+  credential: z
+    .enum(['optional', 'required'])
+    .default('optional')
+    .describe(
+      '`optional`: without a stored credential the registry is asked anonymously. `required`: such a pull is refused with CREDENTIAL_MISSING.',
+    ),
+  canary: z
+    .string()
+    .optional()
+    .describe(
+      'A repository that the credential must be able to read; it is asked for whenever a credential is verified.',
+    ),
+  limits: z
+    .strictObject({
+      connectTimeoutMs: milliseconds(10_000).describe(
+        'How long a connection to the registry may take to stand, TLS included.',
+      ),
+      answerTimeoutMs: milliseconds(30_000).describe(
+        'How long the registry may take until its answer begins, and between two pieces of a body.',
+      ),
+      maxConnections: z.int().min(1).max(4096).default(64).describe('Connections to this registry at one time.'),
+    })
+    .prefault({}),
+})
+
+const keychain = z.discriminatedUnion('store', [
+  z.strictObject({
+    store: z
+      .literal('os')
+      .describe('The Secret Service of the session bus (gnome-keyring, KWallet, KeePassXC) by way of keytar.'),
+    service: z.string().min(1).default('regcredd').describe('The service name under which items are kept.'),
+    timeoutMs: milliseconds(2_000).describe(
+      'How long one call to the keyring may take before its helper process is replaced.',
+    ),
+  }),
+  z.strictObject({
+    store: z.literal('file').describe('One encrypted file (AES-256-GCM).'),
+    path: z.string().default('/var/lib/regcredd/keychain.json').describe('The encrypted file.'),
+    keyFile: z
+      .string()
+      .optional()
+      .describe('A file of mode 0600 with 32 random bytes, base64. Absent: the systemd credential `keychain-key`.'),
+  }),
+  z.strictObject({
+    store: z.literal('memory').describe('Nothing is kept beyond the life of the process. For trials.'),
+  }),
+])
+
+const mirror = z.strictObject({
+  registries: z
+    .array(z.string())
+    .min(1)
+    .describe('Registries (as in `registries[].host`) whose credentials the Secret holds.'),
+  namespaces: z.array(z.string()).min(1).describe('Namespaces that get the Secret.'),
+  secretName: z.string().default('regcred').describe('Name of the Secret in each namespace.'),
+})
+
+/** The configuration file as people write it; `load.ts` turns it into a `Config`. Every description is printed in docs/config.md. */
+export const configFile = z.strictObject({
+  $schema: z.string().optional().describe('For editors; not read.'),
+  registries: z
+    .array(registry)
+    .min(1)
+    .describe('The registries that may be pulled from. What is not listed is refused.'),
+  keychain: keychain.describe('Where credentials are kept. There is no default, and no store stands in for another.'),
+  proxy: z
+    .strictObject({
+      listen: z.string().default(LOOPBACK_PROXY).describe('Address and port of the pull proxy; loopback only.'),
+      callers: z
+        .enum(['token', 'open'])
+        .default('token')
+        .describe(
+          '`token`: a pull must carry the caller token. `open`: whoever reaches the port may pull, every process and hostNetwork pod of the node.',
+        ),
+      callerTokenFile: z
+        .string()
+        .default('/var/lib/regcredd/caller-token')
+        .describe('The caller token, mode 0600; made at the first start if it is missing.'),
+      defaultRegistry: z
+        .string()
+        .default('docker.io')
+        .describe(
+          'The registry of requests without `ns` and without a path prefix (dockerd mirrors), if it is listed.',
+        ),
+      drainTimeoutMs: milliseconds(30_000).describe('How long pulls under way may go on after SIGTERM.'),
+      headersTimeoutMs: milliseconds(10_000).describe('How long a caller may take to send its request head.'),
+      maxConnections: z.int().min(1).max(65_535).default(4_096).describe('Connections of callers at one time.'),
+    })
+    .prefault({}),
+  health: z
+    .strictObject({
+      listen: z.string().default(LOOPBACK_HEALTH).describe('Address and port of /healthz, /readyz and /metrics.'),
+    })
+    .prefault({}),
+  admin: z
+    .strictObject({
+      socket: z.string().default('/run/regcredd/admin.sock').describe('Unix socket of the admin API.'),
+      mode: z
+        .string()
+        .regex(/^0[0-7]{3}$/)
+        .default('0660')
+        .describe('Mode of the socket, octal.'),
+      group: z.string().optional().describe('Group of the socket. Absent: the group of the process.'),
+    })
+    .prefault({}),
+  audit: z
+    .strictObject({
+      folder: z.string().default('/var/log/regcredd').describe('Folder of the audit file.'),
+      whenFull: z
+        .enum(['closed', 'open'])
+        .default('closed')
+        .describe(
+          'Pulls while the audit file cannot be written. `closed`: refused. `open`: served, and the gap is recorded later. Admin acts are always refused.',
+        ),
+    })
+    .prefault({}),
+  kubernetes: z
+    .strictObject({
+      kubeconfig: z.string().describe('Path of a kubeconfig file.'),
+      mirrors: z.array(mirror).min(1).describe('Which credentials go into which Secrets.'),
+      resyncIntervalMs: milliseconds(300_000).describe('How often all Secrets are compared and repaired.'),
+    })
+    .optional()
+    .describe('Mirroring into Secrets of type kubernetes.io/dockerconfigjson. Absent: no mirroring.'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error'])
+        .default('info')
+        .describe('The least grave lines that are logged.'),
+    })
+    .prefault({}),
+})
+
+export type ConfigFile = z.infer<typeof configFile>

@@ -1,0 +1,146 @@
+/**
+ * Every error that a person or a client can meet: its HTTP status, the OCI code that a registry client is told
+ * (distribution-spec § Error Codes), and a sentence that is safe to show to anyone. docs/errors.md says what to do about each;
+ * a test compares the two.
+ */
+export const catalogue = {
+  // What a caller of the proxy did wrong
+  REQUEST_MALFORMED: { status: 400, oci: 'UNSUPPORTED', message: 'the request is not a well-formed pull' },
+  NAMESPACE_INVALID: {
+    status: 400,
+    oci: 'NAME_INVALID',
+    message: 'the registry that "ns" or the path names is not a valid host',
+  },
+  NAME_INVALID: { status: 400, oci: 'NAME_INVALID', message: 'the repository name is not valid' },
+  TAG_INVALID: { status: 400, oci: 'TAG_INVALID', message: 'the tag is not valid' },
+  DIGEST_INVALID: { status: 400, oci: 'DIGEST_INVALID', message: 'the digest is not valid' },
+  HOST_REFUSED: { status: 403, oci: 'DENIED', message: 'the Host header names no address of this proxy' },
+  CALLER_REFUSED: {
+    status: 403,
+    oci: 'DENIED',
+    message: 'this proxy needs a caller token, and the request carried none or a wrong one',
+  },
+  METHOD_UNSUPPORTED: { status: 405, oci: 'UNSUPPORTED', message: 'this proxy only pulls: GET and HEAD' },
+  REGISTRY_UNLISTED: {
+    status: 404,
+    oci: 'NAME_UNKNOWN',
+    message: 'this registry is not listed in the configuration of the proxy',
+  },
+  REPOSITORY_UNLISTED: {
+    status: 404,
+    oci: 'NAME_UNKNOWN',
+    message: 'this repository is not among those that the configuration of the proxy allows',
+  },
+  PATH_UNKNOWN: {
+    status: 404,
+    oci: 'UNSUPPORTED',
+    message: 'this path is no part of the registry API that the proxy serves',
+  },
+  // What stands in the way of a credential
+  CREDENTIAL_MISSING: {
+    status: 503,
+    oci: 'UNAVAILABLE',
+    message: 'this registry needs a credential and none is stored',
+  },
+  CREDENTIAL_REJECTED: {
+    status: 403,
+    oci: 'DENIED',
+    message: 'the registry refused the stored credential, or it does not reach this repository',
+  },
+  KEYCHAIN_LOCKED: { status: 503, oci: 'UNAVAILABLE', message: 'the keychain is locked' },
+  KEYCHAIN_UNAVAILABLE: { status: 503, oci: 'UNAVAILABLE', message: 'the keychain cannot be read' },
+  KEYCHAIN_CORRUPT: {
+    status: 503,
+    oci: 'UNAVAILABLE',
+    message: 'the keychain holds an item that this version cannot read',
+  },
+  // What the registry, its token server or its store did
+  CHALLENGE_UNSUPPORTED: {
+    status: 502,
+    oci: 'UNKNOWN',
+    message: 'the registry asks for a way to authenticate that is not supported',
+  },
+  REALM_REFUSED: {
+    status: 502,
+    oci: 'UNKNOWN',
+    message: 'the registry names a token server that is not allowed for it',
+  },
+  TOKEN_SERVER_FAILED: { status: 502, oci: 'UNKNOWN', message: 'the token server did not answer as it must' },
+  TOKEN_MALFORMED: { status: 502, oci: 'UNKNOWN', message: 'the token server answered without a usable token' },
+  REDIRECT_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the registry redirects to a place that is not allowed' },
+  ADDRESS_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the name resolves to an address that is not allowed' },
+  UPSTREAM_UNREACHABLE: { status: 502, oci: 'UNAVAILABLE', message: 'the registry cannot be reached' },
+  UPSTREAM_MALFORMED: {
+    status: 502,
+    oci: 'UNKNOWN',
+    message: 'the registry answered with something that is not HTTP as it must be',
+  },
+  UPSTREAM_TIMEOUT: { status: 504, oci: 'UNAVAILABLE', message: 'the registry did not answer in time' },
+  // What the admin API refuses
+  BODY_MALFORMED: { status: 400, message: 'the body is not valid JSON, or a key stands in it twice' },
+  BODY_INVALID: { status: 422, message: 'the body does not have the required form' },
+  BODY_TOO_LARGE: { status: 413, message: 'the body is larger than 64 KiB' },
+  PARAMETER_INVALID: { status: 400, message: 'a header or query parameter does not have the required form' },
+  MEDIA_TYPE_UNSUPPORTED: { status: 415, message: 'the body must be application/json' },
+  ORIGIN_REFUSED: { status: 403, message: 'requests from web pages are refused' },
+  METHOD_NOT_ALLOWED: { status: 405, message: 'this resource does not know that method' },
+  NOT_FOUND: { status: 404, message: 'there is no such resource' },
+  CREDENTIAL_NOT_FOUND: { status: 404, message: 'no credential is stored for this registry' },
+  CREDENTIAL_REFUSED: { status: 422, message: 'the registry refused this credential; nothing was stored' },
+  CREDENTIAL_UNVERIFIABLE: {
+    status: 422,
+    message: 'the registry lets anybody in, so the credential cannot be verified',
+  },
+  ROTATION_NOT_FOUND: { status: 404, message: 'there is no rotation with this id' },
+  ROTATION_ACTIVE: { status: 409, message: 'another rotation of this credential is under way' },
+  ROTATION_SETTLED: { status: 409, message: 'this rotation has already ended' },
+  IDEMPOTENCY_CONFLICT: { status: 409, message: 'this Idempotency-Key was used with another body' },
+  KUBERNETES_NOT_CONFIGURED: { status: 404, message: 'no Kubernetes cluster is configured' },
+  KUBERNETES_FAILED: { status: 502, message: 'the Kubernetes API did not do what was asked' },
+  // The daemon and its command line
+  AUDIT_UNAVAILABLE: {
+    status: 503,
+    oci: 'UNAVAILABLE',
+    message: 'the audit file cannot be written, so nothing is served',
+  },
+  SHUTTING_DOWN: { status: 503, oci: 'UNAVAILABLE', message: 'the daemon is stopping' },
+  CONFIG_INVALID: { status: 500, message: 'the configuration is not valid' },
+  LISTEN_FAILED: { status: 500, message: 'the daemon cannot listen where the configuration says' },
+  DAEMON_UNREACHABLE: { status: 503, message: 'the daemon does not answer on its admin socket' },
+  PERMISSION_DENIED: { status: 403, message: 'you may not use the admin socket' },
+  USAGE: { status: 400, message: 'the command line is not as it should be' },
+  INTERNAL: { status: 500, oci: 'UNKNOWN', message: 'an error in regcredd itself' },
+} as const satisfies Record<string, { status: number; oci?: string; message: string }>
+
+export type ErrorCode = keyof typeof catalogue
+
+/**
+ * An error with a code from the catalogue. `detail` is shown to the client beside the catalogue's message, so it must be safe:
+ * no secret, no query, no redirect target. `cause` goes nowhere but to the log, redacted.
+ */
+export class RegcreddError extends Error {
+  readonly code: ErrorCode
+  readonly detail: string | undefined
+
+  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown }) {
+    super(detail === undefined ? catalogue[code].message : `${catalogue[code].message}: ${detail}`, options)
+    this.name = 'RegcreddError'
+    this.code = code
+    this.detail = detail
+  }
+
+  get status(): number {
+    return catalogue[this.code].status
+  }
+
+  /** The code that a registry client is told (distribution-spec § Error Codes). */
+  get oci(): string {
+    const entry: { status: number; oci?: string } = catalogue[this.code]
+    return entry.oci ?? 'UNKNOWN'
+  }
+}
+
+/** What was thrown, as one of ours; anything unknown is INTERNAL with the original as its cause. */
+export function toRegcreddError(thrown: unknown): RegcreddError {
+  return thrown instanceof RegcreddError ? thrown : new RegcreddError('INTERNAL', undefined, { cause: thrown })
+}
