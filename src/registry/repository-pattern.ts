@@ -1,6 +1,6 @@
 /** Whether a repository fits one of the patterns: `*` stands for any text without a slash, `**` for any text. */
 export function matchesPattern(repository: string, patterns: string[]): boolean {
-  return patterns.some((pattern) => matches(repository, pattern.match(/\*\*|./gs) ?? []))
+  return patterns.some((pattern) => matches(repository, pattern.match(/\*\*|./gsu) ?? []))
 }
 
 /**
