@@ -47,6 +47,11 @@ export const catalogue = {
     oci: 'DENIED',
     message: 'the registry refused the stored credential, or it does not reach this repository',
   },
+  ANONYMOUS_REFUSED: {
+    status: 403,
+    oci: 'DENIED',
+    message: 'the registry asks for a credential for this repository, and none is stored',
+  },
   KEYCHAIN_LOCKED: { status: 503, oci: 'UNAVAILABLE', message: 'the keychain is locked' },
   KEYCHAIN_UNAVAILABLE: { status: 503, oci: 'UNAVAILABLE', message: 'the keychain cannot be read' },
   KEYCHAIN_CORRUPT: {
@@ -68,6 +73,11 @@ export const catalogue = {
   TOKEN_SERVER_FAILED: { status: 502, oci: 'UNKNOWN', message: 'the token server did not answer as it must' },
   TOKEN_MALFORMED: { status: 502, oci: 'UNKNOWN', message: 'the token server answered without a usable token' },
   REDIRECT_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the registry redirects to a place that is not allowed' },
+  STORE_REFUSED: {
+    status: 502,
+    oci: 'UNAVAILABLE',
+    message: 'the store that the registry redirects to refused the request',
+  },
   ADDRESS_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the name resolves to an address that is not allowed' },
   UPSTREAM_UNREACHABLE: { status: 502, oci: 'UNAVAILABLE', message: 'the registry cannot be reached' },
   UPSTREAM_MALFORMED: {
@@ -94,6 +104,7 @@ export const catalogue = {
   ROTATION_NOT_FOUND: { status: 404, message: 'there is no rotation with this id' },
   ROTATION_ACTIVE: { status: 409, message: 'another rotation of this credential is under way' },
   ROTATION_SETTLED: { status: 409, message: 'this rotation has already ended' },
+  ROTATION_ABORTED: { status: 409, message: 'this rotation was aborted on request' },
   IDEMPOTENCY_CONFLICT: { status: 409, message: 'this Idempotency-Key was used with another body' },
   KUBERNETES_NOT_CONFIGURED: { status: 404, message: 'no Kubernetes cluster is configured' },
   KUBERNETES_FAILED: { status: 502, message: 'the Kubernetes API did not do what was asked' },

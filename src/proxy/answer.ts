@@ -1,0 +1,65 @@
+import type { ServerResponse } from 'node:http'
+import { type RegcreddError, toRegcreddError } from '../errors.ts'
+import { ociErrorBody } from '../registry/oci-error.ts'
+import type { Exchange, Outcome } from './exchange.ts'
+import { callerHeaders } from './headers.ts'
+import { localLink } from './link.ts'
+import type { Pull } from './pull.ts'
+import type { Served } from './serve.ts'
+import { discard, streamAnswer } from './stream.ts'
+
+/** Passes an answer on to the caller; gives what became of it. Never throws. */
+export async function passOn(
+  exchange: Exchange,
+  pull: Pull,
+  served: Served,
+  response: ServerResponse,
+  idleTimeoutMs: number,
+): Promise<Outcome> {
+  const { answer, digest } = served
+  const headers = callerHeaders(answer.headers, pull, digest)
+  const link = answer.headers['link']
+  if (typeof link === 'string') headers['link'] = localLink(link, pull, served.askedAt)
+  const shown = typeof headers['docker-content-digest'] === 'string' ? headers['docker-content-digest'] : undefined
+  let status = answer.statusCode ?? 502
+  if (served.onlySize) {
+    const size = sizeOf(answer.headers['content-range'])
+    delete headers['content-range']
+    if (status === 206 && size !== undefined) {
+      status = 200
+      headers['content-length'] = size
+    }
+    response.writeHead(status, headers).end()
+    discard(answer)
+    return { status, bytes: 0, complete: true, digest: shown, code: undefined, cause: undefined }
+  }
+  if (headers['link'] === undefined) delete headers['link']
+  const { bytes, complete } = await streamAnswer(answer, response, status, headers, idleTimeoutMs)
+  const code = complete || exchange.signal.aborted ? undefined : 'UPSTREAM_UNREACHABLE'
+  return { status, bytes, complete, digest: shown, code, cause: undefined }
+}
+
+/** Tells the caller of an error in the form that registry clients read (distribution-spec § Error Codes). Never throws. */
+export function refuse(thrown: unknown, pull: Pull | undefined, response: ServerResponse): Outcome {
+  const error = toRegcreddError(thrown)
+  const body = ociErrorBody(error)
+  if (response.headersSent) response.destroy()
+  else {
+    response.writeHead(error.status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      ...extraHeaders(error),
+    })
+    response.end(body)
+  }
+  const said = response.req.method === 'HEAD' || pull?.method === 'HEAD' ? 0 : Buffer.byteLength(body)
+  return { status: error.status, bytes: said, complete: true, digest: undefined, code: error.code, cause: error }
+}
+
+function extraHeaders(error: RegcreddError): Record<string, string> {
+  return error.code === 'METHOD_UNSUPPORTED' ? { allow: 'GET, HEAD' } : {}
+}
+
+function sizeOf(contentRange: string | undefined): string | undefined {
+  return /^bytes 0-0\/(\d+)$/.exec(contentRange ?? '')?.[1]
+}

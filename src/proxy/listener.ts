@@ -1,0 +1,153 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { ListenAddress, Registry } from '../config/config.ts'
+import { RegcreddError } from '../errors.ts'
+import { passOn, refuse } from './answer.ts'
+import { type CallerPolicy, identifyCaller } from './caller.ts'
+import { Exchange, type Outcome } from './exchange.ts'
+import { findRegistry } from './find-registry.ts'
+import { checkHost } from './host-header.ts'
+import { parsePull } from './parse-pull.ts'
+import { type ServeParts, servePull } from './serve.ts'
+
+export type ProxyParts = ServeParts & {
+  registries: readonly Registry[]
+  defaultRegistry: string
+  callers: CallerPolicy
+  nowMs(): number
+  /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
+  begun(exchange: Exchange): void
+  /** Called once for each request. */
+  ended(exchange: Exchange, outcome: Outcome): void
+}
+
+export type ProxyLimits = { headersTimeoutMs: number; maxConnections: number }
+
+export type Proxy = {
+  /** The port that is listened on, for `:0`. */
+  port: number
+  connections(): Promise<number>
+  /** Takes no new connections and ends when the requests under way have ended, at the latest after `drainTimeoutMs`. */
+  close(drainTimeoutMs: number): Promise<void>
+}
+
+/**
+ * Starts the pull proxy.
+ * @throws LISTEN_FAILED
+ */
+export async function startProxy(listen: ListenAddress, limits: ProxyLimits, parts: ProxyParts): Promise<Proxy> {
+  const server = createServer(
+    {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+      requestTimeout: 0,
+      keepAliveTimeout: 60_000,
+      noDelay: true,
+    },
+    (request, response) => void serve(request, response, parts),
+  )
+  server.maxConnections = limits.maxConnections
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    if (socket.writable && error.code !== 'ECONNRESET') socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`)
+    else socket.destroy()
+  })
+  await listenOn(server, listen)
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : listen.port,
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
+    close: (drainTimeoutMs) => drain(server, drainTimeoutMs),
+  }
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Promise<void> {
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  const exchange = new Exchange({
+    peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
+    startedAtMs: parts.nowMs(),
+    signal: gone.signal,
+    onSettled: parts.ended,
+  })
+  response.setHeader('regcredd-request-id', exchange.id)
+  try {
+    exchange.settle(await answer(exchange, request, response, parts))
+  } catch (thrown) {
+    exchange.settle(refuse(thrown, exchange.pull, response))
+  }
+}
+
+async function answer(
+  exchange: Exchange,
+  request: IncomingMessage,
+  response: ServerResponse,
+  parts: ProxyParts,
+): Promise<Outcome> {
+  checkHost(request)
+  const pull = parsePull(request.method, request.url, parts.defaultRegistry)
+  exchange.pull = pull
+  if (pull.kind === 'ping') return ping(exchange, request, response, parts)
+  exchange.caller = identifyCaller(request.headers, parts.callers)
+  const registry = findRegistry(parts.registries, pull.host, pull.repository)
+  exchange.registry = registry
+  parts.begun(exchange)
+  const served = await servePull(exchange, pull, registry, request, response, parts)
+  return passOn(exchange, pull, served, response, registry.limits.answerTimeoutMs)
+}
+
+/**
+ * `/v2/` is answered here, whatever the registry's state. Without a caller token it challenges, since podman, skopeo and dockerd take
+ * from it whether to authenticate; containerd never asks it, so no pod's own secret is drawn out by this.
+ */
+function ping(exchange: Exchange, request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Outcome {
+  let status = 200
+  try {
+    exchange.caller = identifyCaller(request.headers, parts.callers)
+  } catch (thrown) {
+    if (!(thrown instanceof RegcreddError)) throw thrown
+    status = 401
+    response.setHeader('www-authenticate', 'Basic realm="regcredd"')
+  }
+  const body = '{}'
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    'docker-distribution-api-version': 'registry/2.0',
+  })
+  response.end(body)
+  return {
+    status,
+    bytes: body.length,
+    complete: true,
+    digest: undefined,
+    code: status === 200 ? undefined : 'CALLER_REFUSED',
+    cause: undefined,
+  }
+}
+
+function listenOn(server: Server, listen: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        new RegcreddError('LISTEN_FAILED', `proxy.listen ${listen.host}:${listen.port}: ${error.code}`, {
+          cause: error,
+        }),
+      )
+    })
+    server.listen(listen, resolve)
+  })
+}
+
+function drain(server: Server, drainTimeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
