@@ -5,7 +5,7 @@ const LOOPBACK_HEALTH = '127.0.0.1:5051'
 
 const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
 
-const registry = z.strictObject({
+export const registryEntry = z.strictObject({
   host: z
     .string()
     .describe(
@@ -67,33 +67,38 @@ const registry = z.strictObject({
       ),
       maxConnections: z.int().min(1).max(4096).default(64).describe('Connections to this registry at one time.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('How much may be asked of this registry, and how long it may take.'),
 })
 
-const keychain = z.discriminatedUnion('store', [
-  z.strictObject({
-    store: z
-      .literal('os')
-      .describe('The Secret Service of the session bus (gnome-keyring, KWallet, KeePassXC) by way of keytar.'),
-    service: z.string().min(1).default('regcredd').describe('The service name under which items are kept.'),
-    timeoutMs: milliseconds(2_000).describe(
-      'How long one call to the keyring may take before its helper process is replaced.',
-    ),
-  }),
-  z.strictObject({
-    store: z.literal('file').describe('One encrypted file (AES-256-GCM).'),
-    path: z.string().default('/var/lib/regcredd/keychain.json').describe('The encrypted file.'),
-    keyFile: z
-      .string()
-      .optional()
-      .describe('A file of mode 0600 with 32 random bytes, base64. Absent: the systemd credential `keychain-key`.'),
-  }),
-  z.strictObject({
-    store: z.literal('memory').describe('Nothing is kept beyond the life of the process. For trials.'),
-  }),
-])
+const keychain = z.discriminatedUnion(
+  'store',
+  [
+    z.strictObject({
+      store: z
+        .literal('os')
+        .describe('The Secret Service of the session bus (gnome-keyring, KWallet, KeePassXC) by way of keytar.'),
+      service: z.string().min(1).default('regcredd').describe('The service name under which items are kept.'),
+      timeoutMs: milliseconds(2_000).describe(
+        'How long one call to the keyring may take before its helper process is replaced.',
+      ),
+    }),
+    z.strictObject({
+      store: z.literal('file').describe('One encrypted file (AES-256-GCM).'),
+      path: z.string().default('/var/lib/regcredd/keychain.json').describe('The encrypted file.'),
+      keyFile: z
+        .string()
+        .optional()
+        .describe('A file of mode 0600 with 32 random bytes, base64. Absent: the systemd credential `keychain-key`.'),
+    }),
+    z.strictObject({
+      store: z.literal('memory').describe('Nothing is kept beyond the life of the process. For trials.'),
+    }),
+  ],
+  'must be "os", "file" or "memory"',
+)
 
-const mirror = z.strictObject({
+export const mirrorEntry = z.strictObject({
   registries: z
     .array(z.string())
     .min(1)
@@ -106,7 +111,7 @@ const mirror = z.strictObject({
 export const configFile = z.strictObject({
   $schema: z.string().optional().describe('For editors; not read.'),
   registries: z
-    .array(registry)
+    .array(registryEntry)
     .min(1)
     .describe('The registries that may be pulled from. What is not listed is refused.'),
   keychain: keychain.describe('Where credentials are kept. There is no default, and no store stands in for another.'),
@@ -144,7 +149,7 @@ export const configFile = z.strictObject({
       socket: z.string().default('/run/regcredd/admin.sock').describe('Unix socket of the admin API.'),
       mode: z
         .string()
-        .regex(/^0[0-7]{3}$/)
+        .regex(/^0[0-7]{3}$/, 'must be an octal mode such as "0660"')
         .default('0660')
         .describe('Mode of the socket, octal.'),
       group: z.string().optional().describe('Group of the socket. Absent: the group of the process.'),
@@ -164,7 +169,7 @@ export const configFile = z.strictObject({
   kubernetes: z
     .strictObject({
       kubeconfig: z.string().describe('Path of a kubeconfig file.'),
-      mirrors: z.array(mirror).min(1).describe('Which credentials go into which Secrets.'),
+      mirrors: z.array(mirrorEntry).min(1).describe('Which credentials go into which Secrets.'),
       resyncIntervalMs: milliseconds(300_000).describe('How often all Secrets are compared and repaired.'),
     })
     .optional()
