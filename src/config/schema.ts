@@ -37,7 +37,7 @@ export const registryEntry = z.strictObject({
     .array(z.string())
     .default([])
     .describe(
-      'Origins (`https://host[:port]`) of token servers that may get this credential, beside the registry itself and the pairs known for Docker Hub and GitLab.com.',
+      'Origins (`https://host[:port]`) of token servers that may get this credential, beside the registry itself and the pairs known for Docker Hub and GitLab.com. `http://` only where `upstream` is http:// too.',
     ),
   allowAddresses: z
     .array(z.string())
@@ -138,12 +138,14 @@ export const configFile = z.strictObject({
       headersTimeoutMs: milliseconds(10_000).describe('How long a caller may take to send its request head.'),
       maxConnections: z.int().min(1).max(65_535).default(4_096).describe('Connections of callers at one time.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The listener that image pulls come to.'),
   health: z
     .strictObject({
       listen: z.string().default(LOOPBACK_HEALTH).describe('Address and port of /healthz, /readyz and /metrics.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The listener for probes and metrics.'),
   admin: z
     .strictObject({
       socket: z.string().default('/run/regcredd/admin.sock').describe('Unix socket of the admin API.'),
@@ -154,7 +156,8 @@ export const configFile = z.strictObject({
         .describe('Mode of the socket, octal.'),
       group: z.string().optional().describe('Group of the socket. Absent: the group of the process.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The listener of the admin API and the command line.'),
   audit: z
     .strictObject({
       folder: z.string().default('/var/log/regcredd').describe('Folder of the audit file.'),
@@ -165,7 +168,8 @@ export const configFile = z.strictObject({
           'Pulls while the audit file cannot be written. `closed`: refused. `open`: served, and the gap is recorded later. Admin acts are always refused.',
         ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Where it is written down who pulled what.'),
   kubernetes: z
     .strictObject({
       kubeconfig: z.string().describe('Path of a kubeconfig file.'),
@@ -181,7 +185,8 @@ export const configFile = z.strictObject({
         .default('info')
         .describe('The least grave lines that are logged.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('What is written to standard output.'),
 })
 
 export type ConfigFile = z.infer<typeof configFile>
