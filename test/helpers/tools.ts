@@ -6,7 +6,14 @@ export type Tool = { command: string; env: NodeJS.ProcessEnv; version: string }
 export type MissingTool = { missing: string }
 
 /** A row of the file that test/setup/tools.mjs writes. */
-type Known = { name: string; missing?: string; command?: string; version?: string; path?: string[]; libraryPath?: string }
+type Known = {
+  name: string
+  missing?: string
+  command?: string
+  version?: string
+  path?: string[]
+  libraryPath?: string
+}
 
 /** The set-up's cache: `REGCREDD_CACHE`, else `regcredd` in the user's cache folder. */
 export function cacheDir(): string {
