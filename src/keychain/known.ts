@@ -1,0 +1,161 @@
+import { type RegcreddError, toRegcreddError } from '../errors.ts'
+import type { Credential } from './credential.ts'
+import type { Keychain } from './keychain.ts'
+import { observeStore, type Seen } from './seen.ts'
+
+/** A keychain with a memory: what was once read serves on while the store is locked, away or broken. */
+export interface KnownKeychain extends Keychain {
+  /** What is known of a key, without asking the store. `undefined` says nothing about the store. */
+  known(key: string): Credential | undefined
+  /**
+   * For a pull: what is known at once, else what the store says. `undefined` where a readable store holds no such credential.
+   * Throws KEYCHAIN_LOCKED, KEYCHAIN_UNAVAILABLE or KEYCHAIN_CORRUPT when nothing is known and the store does not tell.
+   */
+  lend(name: string): Promise<{ credential: Credential } | undefined>
+  /** Reads every key again; what could be read replaces what was known. Does not throw for a store that fails: the answer says so. */
+  refresh(): Promise<Seen>
+  /** How the store was when it was last used; asks nothing. */
+  seen(): Seen
+}
+
+export type KnownOptions = {
+  /** Milliseconds since 1970, as `Date.now`. */
+  clock: () => number
+  /** How long "the store holds no such credential" is believed before the store is asked again. Default 1 s. */
+  absenceMs?: number
+}
+
+/**
+ * Wraps a keychain. `get` reads the store, and falls back on what is known when the store fails; `update` always works on what is stored.
+ * Credentials are shared with whoever asks: they are to be read, not changed.
+ */
+export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: KnownOptions): KnownKeychain {
+  const known = new Map<string, Credential>()
+  const absentSince = new Map<string, number>()
+  // Grows at both ends of a write: a reading that a write overlaps must not put the older value back.
+  const writes = new Map<string, number>()
+  const readings = new Map<string, Promise<Credential | undefined>>()
+  const observer = observeStore(clock)
+  let refreshing: Promise<Seen> | undefined
+
+  function countWrite(key: string): void {
+    writes.set(key, (writes.get(key) ?? 0) + 1)
+    // Whoever asks after a write must not be given a reading that began before it.
+    readings.delete(key)
+  }
+
+  function remember(key: string, credential: Credential | undefined): void {
+    if (credential === undefined) {
+      known.delete(key)
+      absentSince.set(key, clock())
+    } else {
+      known.set(key, credential)
+      absentSince.delete(key)
+    }
+  }
+
+  async function read(key: string): Promise<Credential | undefined> {
+    const before = writes.get(key)
+    const credential = await keychain.get(key)
+    if (writes.get(key) === before) remember(key, credential)
+    return credential
+  }
+
+  function readOnce(key: string): Promise<Credential | undefined> {
+    const running = readings.get(key)
+    if (running !== undefined) return running
+    const reading = read(key).finally(() => {
+      if (readings.get(key) === reading) readings.delete(key)
+    })
+    readings.set(key, reading)
+    return reading
+  }
+
+  async function get(key: string): Promise<Credential | undefined> {
+    try {
+      const credential = await readOnce(key)
+      observer.worked()
+      return credential
+    } catch (thrown) {
+      const error = toRegcreddError(thrown)
+      if (!isOfStore(error)) throw error
+      observer.failed(error)
+      const credential = known.get(key)
+      if (credential === undefined) throw error
+      return credential
+    }
+  }
+
+  async function update(key: string, change: Parameters<Keychain['update']>[1]): Promise<Credential | undefined> {
+    countWrite(key)
+    try {
+      const credential = await keychain.update(key, change)
+      remember(key, credential)
+      observer.worked()
+      return credential
+    } catch (thrown) {
+      const error = toRegcreddError(thrown)
+      if (isOfStore(error)) observer.failed(error)
+      throw thrown
+    } finally {
+      countWrite(key)
+    }
+  }
+
+  async function readAll(): Promise<Seen> {
+    try {
+      const before = new Map(writes)
+      const keys = await keychain.keys()
+      for (const key of known.keys()) {
+        if (!keys.includes(key) && writes.get(key) === before.get(key)) remember(key, undefined)
+      }
+      let broken: RegcreddError | undefined
+      for (const key of keys) broken = (await readUnlessBroken(key)) ?? broken
+      observer.workedInFull(broken)
+    } catch (thrown) {
+      const error = toRegcreddError(thrown)
+      if (!isOfStore(error)) throw error
+      observer.failedInFull(error)
+    }
+    return observer.seen()
+  }
+
+  /** One item that cannot be parsed must not hide the others, nor take away what is known of it. */
+  async function readUnlessBroken(key: string): Promise<RegcreddError | undefined> {
+    try {
+      await read(key)
+      return undefined
+    } catch (thrown) {
+      const error = toRegcreddError(thrown)
+      if (error.code !== 'KEYCHAIN_CORRUPT') throw error
+      return error
+    }
+  }
+
+  return {
+    store: keychain.store,
+    keys: () => keychain.keys(),
+    get,
+    update,
+    known: (key) => known.get(key),
+    seen: observer.seen,
+    async lend(name) {
+      const absent = absentSince.get(name)
+      if (absent !== undefined && observer.seen().state === 'ready' && clock() - absent < absenceMs) return undefined
+      const credential = known.get(name) ?? (await get(name))
+      return credential === undefined ? undefined : { credential }
+    },
+    refresh() {
+      refreshing ??= readAll().finally(() => {
+        refreshing = undefined
+      })
+      return refreshing
+    },
+    state: () => keychain.state(),
+    close: () => keychain.close(),
+  }
+}
+
+function isOfStore(error: RegcreddError): boolean {
+  return error.code.startsWith('KEYCHAIN_')
+}

@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { openFileKeychain } from '../../src/keychain/file.ts'
+import { findKey, makeKeyFile } from '../../src/keychain/key-file.ts'
+import { describeKeychain } from './conformance.ts'
+import { passwordOf, sample } from './sample.ts'
+import { tempFolder } from './temp-folder.ts'
+
+const KEY = 'r.example'
+
+describeKeychain({
+  name: 'a file',
+  durable: true,
+  open: async (t) => {
+    const { open } = await store(t)
+    return { keychain: await open(), reopen: open }
+  },
+})
+
+describe('the file store', () => {
+  it('shows no password, username or host on disk, and a mode of 0600', async (t) => {
+    const { path, open } = await store(t)
+    await (await open()).update(KEY, () => sample(KEY, 'canary-4711'))
+    const text = await readFile(path, 'utf8')
+    for (const word of ['canary', 'ci"', KEY]) assert.ok(!text.includes(word))
+    assert.equal((await stat(path)).mode & 0o7777, 0o600)
+  })
+
+  it('encrypts under another nonce with each write', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    const nonces = new Set<string>()
+    for (let round = 0; round < 20; round += 1) {
+      await keychain.update(KEY, () => sample(KEY))
+      nonces.add(JSON.parse(await readFile(path, 'utf8')).nonce)
+    }
+    assert.equal(nonces.size, 20)
+  })
+
+  it('finds every change of a single bit of its file', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    const whole = await readFile(path)
+    const flip = fc.record({ at: fc.nat({ max: whole.length - 2 }), bit: fc.nat({ max: 7 }) })
+    const property = fc.asyncProperty(flip, async ({ at, bit }) => {
+      const changed = Buffer.from(whole)
+      changed[at] = (changed[at] ?? 0) ^ (1 << bit)
+      if (sameFile(changed.toString(), whole.toString())) return
+      await writeFile(path, changed)
+      await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_CORRUPT', 'KEYCHAIN_UNAVAILABLE'))
+      await assert.rejects(
+        keychain.update(KEY, () => sample(KEY)),
+        'a broken file must not be overwritten',
+      )
+    })
+    await fc.assert(property, { numRuns: 300 })
+  })
+
+  it('finds a file that was cut at any byte', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    const whole = await readFile(path)
+    for (let length = 0; length < whole.length - 1; length += 1) {
+      await writeFile(path, whole.subarray(0, length))
+      await assert.rejects(keychain.keys(), hasCode('KEYCHAIN_CORRUPT'))
+    }
+    assert.equal(await keychain.state(), 'unavailable')
+  })
+
+  it('tells a wrong key from a damaged file', async (t) => {
+    const { path, folder, open } = await store(t)
+    await (await open()).update(KEY, () => sample(KEY))
+    await makeKeyFile(join(folder, 'other-key'))
+    const other = await openFileKeychain(path, await findKey(join(folder, 'other-key'), {}))
+    await assert.rejects(other.get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /was encrypted with the key [0-9a-f]{16}/))
+    await assert.rejects(other.update(KEY, () => sample(KEY)))
+  })
+
+  it('names the version of a file that a newer regcredd wrote', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"version":1', '"version":2'))
+    await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_CORRUPT', /format 2/))
+  })
+
+  it('does not take a missing folder for an empty keychain', async (t) => {
+    const { path, folder, open } = await store(t, 'sub')
+    await assert.rejects((await open()).get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /ENOENT/))
+    await mkdir(join(folder, 'sub'))
+    const keychain = await open()
+    assert.equal(await keychain.get(KEY), undefined)
+    await keychain.update(KEY, () => sample(KEY))
+    await rm(path)
+    await mkdir(path)
+    await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /EISDIR/))
+    assert.equal(await keychain.state(), 'unavailable')
+  })
+
+  it('sweeps the temporary files of a killed process and touches no others', async (t) => {
+    const { path, folder, open } = await store(t, 'sub')
+    await mkdir(join(folder, 'sub'))
+    const leftover = `${path}.0123456789abcdef.tmp`
+    const foreign = `${path}.mine.tmp`
+    await writeFile(leftover, 'old')
+    await writeFile(foreign, 'not ours')
+    const keychain = await open()
+    assert.deepEqual(await readdir(join(folder, 'sub')), ['keychain.json.mine.tmp'])
+    await keychain.update(KEY, () => sample(KEY))
+    assert.deepEqual((await readdir(join(folder, 'sub'))).sort(), ['keychain.json', 'keychain.json.mine.tmp'])
+  })
+
+  it('loses no acknowledged write to kill -9', async (t) => {
+    const { path, keyFile, open } = await store(t)
+    for (let round = 0; round < 8; round += 1) {
+      const acknowledged = await killedWriter(path, keyFile, 5 + round * 7)
+      const stored = (await (await open()).get(KEY))?.seq ?? 0
+      // The last update may have been written and its acknowledgement not.
+      assert.ok(stored === acknowledged || stored === acknowledged + 1, `${stored} after ${acknowledged}`)
+    }
+  })
+})
+
+describe('the key of the file store', () => {
+  it('is made once, for its owner only, and never overwritten', async (t) => {
+    const keyFile = join(await tempFolder(t), 'key')
+    assert.equal(await makeKeyFile(keyFile), 'made')
+    const text = await readFile(keyFile, 'utf8')
+    assert.match(text, /^[A-Za-z0-9+/]{43}=\n$/)
+    assert.equal((await stat(keyFile)).mode & 0o7777, 0o600)
+    assert.equal(await makeKeyFile(keyFile), 'kept')
+    assert.equal(await readFile(keyFile, 'utf8'), text)
+    await assert.rejects(makeKeyFile(join(keyFile, 'x')), hasCode('KEYCHAIN_UNAVAILABLE'))
+  })
+
+  it('is refused when others may read or write its file', async (t) => {
+    const keyFile = join(await tempFolder(t), 'key')
+    await makeKeyFile(keyFile)
+    for (const mode of [0o640, 0o604, 0o660, 0o620, 0o700, 0o4600]) {
+      await chmod(keyFile, mode)
+      await assert.rejects(findKey(keyFile, {}), hasCode('KEYCHAIN_UNAVAILABLE', /has mode 0?[0-7]{4}; chmod 0600/))
+    }
+    for (const mode of [0o600, 0o400]) {
+      await chmod(keyFile, mode)
+      await findKey(keyFile, {})
+    }
+  })
+
+  it('is refused when it is missing, too short, too long or not base64, and is never shown', async (t) => {
+    const folder = await tempFolder(t)
+    await assert.rejects(findKey(join(folder, 'none'), {}), hasCode('KEYCHAIN_UNAVAILABLE', /cannot be opened/))
+    const short = Buffer.alloc(31, 7).toString('base64')
+    const long = Buffer.alloc(33, 7).toString('base64')
+    const loose = `${Buffer.alloc(32, 7).toString('base64').slice(0, -2)}!=`
+    for (const text of ['', short, long, loose, 'a'.repeat(2000)]) {
+      const keyFile = join(folder, 'key')
+      await writeFile(keyFile, text, { mode: 0o600 })
+      const opening = findKey(keyFile, {}).then((key) => openFileKeychain(join(folder, 'keychain.json'), key))
+      await assert.rejects(opening, (error: Error) => {
+        assert.ok(text === '' || !error.message.includes(text))
+        return hasCode('KEYCHAIN_UNAVAILABLE')(error)
+      })
+    }
+  })
+
+  it('comes from the systemd credential when no file is named', async (t) => {
+    const folder = await tempFolder(t)
+    await assert.rejects(findKey(undefined, {}), hasCode('KEYCHAIN_UNAVAILABLE', /keychain-key/))
+    await assert.rejects(findKey(undefined, { CREDENTIALS_DIRECTORY: folder }), hasCode('KEYCHAIN_UNAVAILABLE'))
+    await makeKeyFile(join(folder, 'keychain-key'))
+    const key = await findKey(undefined, { CREDENTIALS_DIRECTORY: folder })
+    const keychain = await openFileKeychain(join(folder, 'keychain.json'), key)
+    await keychain.update(KEY, () => sample(KEY, 'by credential'))
+    assert.equal(passwordOf(await keychain.get(KEY)), 'by credential')
+  })
+})
+
+async function store(t: TestContext, subfolder = '') {
+  const folder = await tempFolder(t)
+  const keyFile = join(folder, 'key')
+  await makeKeyFile(keyFile)
+  const path = join(folder, subfolder, 'keychain.json')
+  return { folder, keyFile, path, open: async () => openFileKeychain(path, await findKey(keyFile, {})) }
+}
+
+function hasCode(code: string, orDetail?: string | RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof Error && 'code' in error)
+    if (typeof orDetail === 'string') assert.ok(error.code === code || error.code === orDetail, error.message)
+    else assert.equal(error.code, code)
+    if (orDetail instanceof RegExp) assert.match(error.message, orDetail)
+    return true
+  }
+}
+
+/** Whether two texts hold the same header, nonce and bytes: base64 and UTF-8 decoding both forgive a few bits. */
+function sameFile(one: string, other: string): boolean {
+  try {
+    const [left, right] = [JSON.parse(one), JSON.parse(other)]
+    const bytes = (text: unknown) => Buffer.from(String(text), 'base64').toString('hex')
+    return (
+      left.format === right.format &&
+      left.version === right.version &&
+      left.keyId === right.keyId &&
+      bytes(left.nonce) === bytes(right.nonce) &&
+      bytes(left.sealed) === bytes(right.sealed)
+    )
+  } catch {
+    return false
+  }
+}
+
+/** Lets a child count up, kills it `delayMs` after its first acknowledgement, and gives the last number that it acknowledged. */
+async function killedWriter(path: string, keyFile: string, delayMs: number): Promise<number> {
+  const script = join(import.meta.dirname, 'file-writer.ts')
+  const child = spawn(process.execPath, [script, path, keyFile], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk
+  })
+  await once(child.stdout, 'data')
+  await sleep(delayMs)
+  child.kill('SIGKILL')
+  await once(child, 'close')
+  return Number(output.split('\n').at(-2))
+}
