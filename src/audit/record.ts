@@ -48,8 +48,9 @@ export type AdminAct = {
   detail: Record<string, string | number | boolean> | undefined
 }
 
+/** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file. */
 export type DaemonEvent = {
-  type: 'daemon.start' | 'daemon.stop' | 'audit.gap'
+  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened'
   detail: Record<string, string | number | boolean>
 }
 

@@ -1,0 +1,57 @@
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RegcreddError } from '../errors.ts'
+import { fromLine } from './line.ts'
+import type { AuditRecord } from './record.ts'
+import { AUDIT_FILE } from './writer.ts'
+
+const BLOCK_BYTES = 64 * 1024
+/** A line longer than any record can be; what is this long is passed over. */
+const MAX_LINE_BYTES = 256 * 1024
+
+/**
+ * The newest records of a folder's audit file, oldest first: at most `limit` of them, and with `after` only those of a higher
+ * number. Reads from the end, so its cost is that of what it gives. Lines that are no records are passed over; the numbers tell.
+ * Throws AUDIT_UNAVAILABLE when the file cannot be read; a file that is not there holds no records.
+ */
+export async function readAudit(
+  folder: string,
+  { limit, after = 0 }: { limit: number; after?: number | undefined },
+): Promise<AuditRecord[]> {
+  const records: AuditRecord[] = []
+  try {
+    for await (const line of linesBackwards(join(folder, AUDIT_FILE))) {
+      const record = fromLine(line)
+      if (record === undefined) continue
+      if (record.seq <= after || records.length >= limit) break
+      records.push(record)
+    }
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'EIO'
+    if (code !== 'ENOENT') throw new RegcreddError('AUDIT_UNAVAILABLE', `it cannot be read: ${code}`, { cause })
+  }
+  return records.reverse()
+}
+
+/** Whole lines only: what stands after the last newline was never acknowledged. */
+async function* linesBackwards(path: string): AsyncGenerator<string> {
+  await using file = await open(path, 'r')
+  const block = Buffer.alloc(BLOCK_BYTES)
+  let rest = Buffer.alloc(0)
+  let afterLastNewline = true
+  let position = (await file.stat()).size
+  while (position > 0) {
+    const length = Math.min(BLOCK_BYTES, position)
+    position -= length
+    const { bytesRead } = await file.read(block, 0, length, position)
+    if (bytesRead < length) return // cut by a rotation meanwhile
+    let text = Buffer.concat([block.subarray(0, length), rest])
+    for (let newline = text.lastIndexOf(0x0a); newline !== -1; newline = text.lastIndexOf(0x0a)) {
+      if (!afterLastNewline) yield text.toString('utf8', newline + 1)
+      afterLastNewline = false
+      text = text.subarray(0, newline)
+    }
+    rest = text.length > MAX_LINE_BYTES ? Buffer.alloc(0) : Buffer.from(text)
+  }
+  if (!afterLastNewline) yield rest.toString('utf8')
+}

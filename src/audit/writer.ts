@@ -1,0 +1,223 @@
+import { mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { RegcreddError } from '../errors.ts'
+import { AuditFile, lastSeqOf } from './file.ts'
+import { toLine } from './line.ts'
+import { lockFolder } from './lock.ts'
+import type { AdminAct, AuditEvent, DaemonEvent, PullBegin, PullEnd } from './record.ts'
+
+export const AUDIT_FILE = 'audit.jsonl'
+const LOCK_FILE = 'audit.lock'
+
+export type AuditOptions = {
+  folder: string
+  node: string
+  clock: () => Date
+  /** What becomes of pulls while nothing can be written: refused, or served and counted. */
+  whenFull: 'closed' | 'open'
+  /** The longest time that a pull's record may lie in the page cache only; what a power cut can take. Default 1000. */
+  syncIntervalMs?: number
+  /** Told of each record that could not be written, with the system's error code and how many are missing by now. */
+  onFault?: (fault: { code: string; missing: number }) => void
+  /** Told when writing works again. */
+  onRecovery?: (gap: { missing: number; since: string }) => void
+}
+
+type Gap = { since: string; missing: number; code: string }
+
+/**
+ * Opens the audit of one folder, made if it is missing, for this process alone. Numbers go on from the last record, also where
+ * the file was rotated (`audit.jsonl*`). A torn last line is cut, and an `audit.gap` record says so.
+ * Throws AUDIT_UNAVAILABLE, with what to do about it, when the folder cannot be written or another daemon writes there.
+ */
+export async function openAudit(options: AuditOptions): Promise<Audit> {
+  const { folder } = options
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o750 })
+    const unlock = lockFolder(join(folder, LOCK_FILE))
+    try {
+      const file = new AuditFile(join(folder, AUDIT_FILE))
+      return new Audit(options, file, file.lastSeq === 0 ? highestRotatedSeq(folder) : file.lastSeq, unlock)
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  } catch (error) {
+    throw error instanceof RegcreddError ? error : unwritable(folder, error)
+  }
+}
+
+/**
+ * The audit file's only writer. Every record is in the kernel's hands when a method returns: kill -9 loses none. On the disk it
+ * is after `syncIntervalMs` at the latest, an admin act at once; that is what a power cut may take.
+ */
+export class Audit {
+  readonly #options: AuditOptions
+  readonly #unlock: () => void
+  #file: AuditFile
+  #seq: number
+  #gap: Gap | undefined
+  /** Events that must come before any other, kept until they can be written. */
+  #owed: DaemonEvent[] = []
+  #syncTimer: NodeJS.Timeout | undefined
+  #syncing = false
+
+  constructor(options: AuditOptions, file: AuditFile, lastSeq: number, unlock: () => void) {
+    this.#options = options
+    this.#file = file
+    this.#seq = lastSeq
+    this.#unlock = unlock
+    this.#oweCut(file)
+    this.check()
+  }
+
+  /** Records a pull's begin or end. Throws AUDIT_UNAVAILABLE when it cannot and `whenFull` is `closed`. */
+  pull(event: PullBegin | PullEnd): void {
+    this.#write(event, this.#options.whenFull === 'closed')
+  }
+
+  /** Records an admin act on the disk, or throws AUDIT_UNAVAILABLE whatever `whenFull` says. */
+  act(event: AdminAct): void {
+    this.#write(event, true)
+    try {
+      this.#file.syncNow()
+    } catch (error) {
+      throw this.#fault(error, 0)
+    }
+  }
+
+  /** Records something of the daemon's life. Never refuses: what cannot be written is counted, so that a stop stays possible. */
+  event(event: DaemonEvent): void {
+    this.#write(event, false)
+  }
+
+  /** Whether records can be written; where the last one could not, tries anew. */
+  check(): { writable: true } | { writable: false; code: string; missing: number; since: string } {
+    try {
+      this.#settle()
+    } catch (error) {
+      this.#fault(error, 0)
+    }
+    return this.#gap === undefined ? { writable: true } : { writable: false, ...this.#gap }
+  }
+
+  /** Goes on in a new file after a rotation has moved the old one away. Throws AUDIT_UNAVAILABLE, and stays with the old file. */
+  reopen(): void {
+    const { folder } = this.#options
+    try {
+      const file = new AuditFile(join(folder, AUDIT_FILE))
+      const old = this.#file
+      this.#file = file
+      this.#seq = Math.max(this.#seq, file.lastSeq)
+      this.#oweCut(file)
+      this.event({ type: 'audit.reopened', detail: {} })
+      try {
+        old.syncNow()
+      } finally {
+        old.close()
+      }
+    } catch (error) {
+      throw error instanceof RegcreddError ? error : unwritable(folder, error)
+    }
+  }
+
+  /** Brings everything to the disk and gives the folder free. */
+  close(): void {
+    clearTimeout(this.#syncTimer)
+    this.check()
+    try {
+      this.#file.syncNow()
+    } finally {
+      this.#file.close()
+      this.#unlock()
+    }
+  }
+
+  #write(event: AuditEvent, mustSucceed: boolean): void {
+    try {
+      this.#settle()
+      this.#append(event)
+    } catch (error) {
+      if (error instanceof RegcreddError) throw error
+      const refusal = this.#fault(error, 1)
+      if (mustSucceed) throw refusal
+    }
+  }
+
+  /** Writes what is owed, and closes a gap, before anything new. */
+  #settle(): void {
+    for (let first = this.#owed[0]; first !== undefined; first = this.#owed[0]) {
+      this.#append(first)
+      this.#owed.shift()
+    }
+    const gap = this.#gap
+    if (gap === undefined) return
+    const { since, missing, code } = gap
+    const pulls = this.#options.whenFull === 'closed' ? 'refused' : 'served'
+    this.#append({ type: 'audit.gap', detail: { reason: 'unwritable', since, missing, code, pulls } })
+    this.#gap = undefined
+    this.#options.onRecovery?.({ missing, since })
+  }
+
+  #append(event: AuditEvent): void {
+    const { clock, node } = this.#options
+    this.#file.append(toLine(event, { seq: this.#seq + 1, time: clock().toISOString(), node }))
+    this.#seq += 1
+    this.#syncTimer ??= setTimeout(() => this.#syncInBackground(), this.#options.syncIntervalMs ?? 1000).unref()
+  }
+
+  #oweCut({ cut }: AuditFile): void {
+    if (cut !== undefined) this.#owed.push({ type: 'audit.gap', detail: { reason: 'torn-line', ...cut } })
+  }
+
+  #syncInBackground(): void {
+    // On a disk that hangs, one thread of the pool waits for it and not all of them.
+    if (this.#syncing) {
+      this.#syncTimer?.refresh()
+      return
+    }
+    this.#syncTimer = undefined
+    this.#syncing = true
+    this.#file.sync((error) => {
+      this.#syncing = false
+      if (error !== null) this.#fault(error, 0)
+    })
+  }
+
+  #fault(error: unknown, missing: number): RegcreddError {
+    const code = errnoOf(error)
+    this.#gap ??= { since: this.#options.clock().toISOString(), missing: 0, code }
+    this.#gap.missing += missing
+    this.#options.onFault?.({ code, missing: this.#gap.missing })
+    return new RegcreddError('AUDIT_UNAVAILABLE', code, { cause: error })
+  }
+}
+
+/** Where the file is new because a rotation came just before a stop, the numbers go on from the files that it was moved to. */
+function highestRotatedSeq(folder: string): number {
+  const rotated = readdirSync(folder).filter(
+    (name) => name.startsWith(`${AUDIT_FILE}.`) || name.startsWith(`${AUDIT_FILE}-`),
+  )
+  const plain = rotated.filter((name) => !/\.(gz|xz|zst|bz2)$/.test(name))
+  return Math.max(0, ...plain.map((name) => lastSeqOf(join(folder, name))))
+}
+
+function unwritable(folder: string, cause: unknown): RegcreddError {
+  const code = errnoOf(cause)
+  const remedies: Record<string, string> = {
+    EACCES: `let the user of the daemon (uid ${process.getuid?.()}) write there, or set audit.folder to another folder`,
+    EPERM: `let the user of the daemon (uid ${process.getuid?.()}) write there, or set audit.folder to another folder`,
+    EROFS: 'the file system is read-only; set audit.folder to another folder',
+    ENOSPC: 'the disk is full; make room there',
+    ENOTDIR: 'a part of that path is a file; set audit.folder to another folder',
+    EEXIST: 'there is a file of that name; set audit.folder to another folder',
+    ELOOP: 'audit.jsonl is a symbolic link; move it away, or set audit.folder to another folder',
+  }
+  const remedy = remedies[code] ?? 'see the log'
+  return new RegcreddError('AUDIT_UNAVAILABLE', `audit.folder ${folder}: ${code}: ${remedy}`, { cause })
+}
+
+function errnoOf(thrown: unknown): string {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  return typeof code === 'string' ? code : 'EIO'
+}

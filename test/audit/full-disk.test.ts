@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { AuditRecord } from '../../src/audit/record.ts'
+import { tempFolder } from './events.ts'
+
+/** A mount namespace of its own, so that the small disk is gone with the process whatever happens. */
+const NAMESPACE = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'])]
+const skip = skipReason()
+
+function skipReason(): false | string {
+  const tried = spawnSync('unshare', [...NAMESPACE, 'mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', '/mnt'])
+  if (tried.status === 0) return false
+  const reason = 'no tmpfs can be mounted here (needs root, or unprivileged user namespaces)'
+  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
+  return reason
+}
+
+function fillDisk(folder: string, mode: 'closed' | 'open') {
+  const mountAndRun = 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" "$3" "$1" "$4"'
+  const child = join(import.meta.dirname, 'full-disk-child.ts')
+  const told = execFileSync(
+    'unshare',
+    [...NAMESPACE, 'sh', '-c', mountAndRun, 'sh', folder, process.execPath, child, mode],
+    { encoding: 'utf8', timeout: 30_000 },
+  )
+  return JSON.parse(told)
+}
+
+function parse(text: string): AuditRecord[] {
+  assert.ok(text.endsWith('\n'), 'the file ends in a whole line')
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
+function assertNumbered(records: AuditRecord[]): void {
+  assert.deepEqual(
+    records.map(({ seq }) => seq),
+    records.map((_, index) => index + 1),
+  )
+}
+
+test('on a full disk pulls and acts are refused, the file ends in a whole record, and room heals it', { skip }, (t) => {
+  const { full, recovered, text } = fillDisk(tempFolder(t), 'closed')
+  assert.ok(full.written > 50)
+  assert.equal(parse(full.text).length, full.written)
+  assert.deepEqual([full.pull, full.act, full.event], ['AUDIT_UNAVAILABLE', 'AUDIT_UNAVAILABLE', 'ok'])
+  assert.deepEqual([full.check.writable, full.check.code], [false, 'ENOSPC'])
+
+  assert.deepEqual([recovered.check, recovered.pull], [{ writable: true }, 'ok'])
+  const records = parse(text)
+  assertNumbered(records)
+  const gap = records[full.written]
+  assert.ok(gap?.type === 'audit.gap')
+  assert.deepEqual([gap.detail['missing'], gap.detail['code'], gap.detail['pulls']], [4, 'ENOSPC', 'refused'])
+  assert.equal(records.length, full.written + 2)
+})
+
+test('with whenFull "open" pulls go on over a full disk, acts do not, and the gap is recorded', { skip }, (t) => {
+  const { full, recovered, text } = fillDisk(tempFolder(t), 'open')
+  assert.equal(parse(full.text).length, full.written)
+  assert.deepEqual([full.pull, full.act, full.event], ['ok', 'AUDIT_UNAVAILABLE', 'ok'])
+  assert.deepEqual(full.faults.at(-1), { code: 'ENOSPC', missing: 4 })
+
+  assert.equal(recovered.pull, 'ok')
+  assert.equal(recovered.recoveries[0].missing, 4)
+  const records = parse(text)
+  assertNumbered(records)
+  const gap = records[full.written]
+  assert.ok(gap?.type === 'audit.gap')
+  assert.deepEqual([gap.detail['missing'], gap.detail['pulls']], [4, 'served'])
+})

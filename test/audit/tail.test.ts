@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { toLine } from '../../src/audit/line.ts'
+import { readAudit } from '../../src/audit/tail.ts'
+import { AUDIT_FILE } from '../../src/audit/writer.ts'
+import { begin, tempFolder } from './events.ts'
+
+function lines(count: number, length = 10): string {
+  const one = (_: unknown, index: number) =>
+    toLine({ ...begin, reference: 'é'.repeat(length) }, { seq: index + 1, time: '2026-05-04T03:02:01.000Z', node: 'n' })
+  return Array.from({ length: count }, one).join('')
+}
+
+async function seqs(folder: string, limit: number, after?: number): Promise<number[]> {
+  return (await readAudit(folder, { limit, after })).map(({ seq }) => seq)
+}
+
+test('the newest records come oldest first, as many as asked for, however lines fall on blocks', async (t) => {
+  const folder = tempFolder(t)
+  await fc.assert(
+    fc.asyncProperty(fc.nat(400), fc.nat(1000), fc.nat(500), fc.nat(500), async (count, length, limit, after) => {
+      writeFileSync(join(folder, AUDIT_FILE), lines(count, length))
+      const all = Array.from({ length: count }, (_, index) => index + 1).filter((seq) => seq > after)
+      assert.deepEqual(await seqs(folder, limit, after), limit === 0 ? [] : all.slice(-limit))
+    }),
+    { numRuns: 40 },
+  )
+})
+
+test('a torn tail, be it a whole record without its newline, is not shown', async (t) => {
+  const folder = tempFolder(t)
+  const whole = lines(3)
+  for (const cut of [1, 2, 50]) {
+    writeFileSync(join(folder, AUDIT_FILE), whole.slice(0, -cut))
+    assert.deepEqual(await seqs(folder, 10), [1, 2])
+  }
+})
+
+test('rubbish between records is passed over, also where it is longer than any record', async (t) => {
+  const folder = tempFolder(t)
+  const path = join(folder, AUDIT_FILE)
+  writeFileSync(path, lines(1))
+  appendFileSync(path, `${'x'.repeat(600_000)}\n\n{"seq":9}\n`)
+  appendFileSync(path, lines(2).split('\n').slice(1).join('\n'))
+  assert.deepEqual(await seqs(folder, 10), [1, 2])
+})
+
+test('a file that is not there holds no records; one that cannot be read is an error', async (t) => {
+  const folder = tempFolder(t)
+  assert.deepEqual(await seqs(folder, 10), [])
+  mkdirSync(join(folder, AUDIT_FILE))
+  await assert.rejects(seqs(folder, 10), { code: 'AUDIT_UNAVAILABLE' })
+})
