@@ -72,6 +72,11 @@ export const catalogue = {
   },
   TOKEN_SERVER_FAILED: { status: 502, oci: 'UNKNOWN', message: 'the token server did not answer as it must' },
   TOKEN_MALFORMED: { status: 502, oci: 'UNKNOWN', message: 'the token server answered without a usable token' },
+  TOO_MANY_REQUESTS: {
+    status: 429,
+    oci: 'TOOMANYREQUESTS',
+    message: 'the registry or its token server asks to be left alone for a while',
+  },
   REDIRECT_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the registry redirects to a place that is not allowed' },
   STORE_REFUSED: {
     status: 502,

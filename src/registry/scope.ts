@@ -5,6 +5,11 @@
  */
 export function pullScope(repository: string, asked: string | undefined): string | undefined {
   if (asked?.trim() === '') return undefined
-  const isOfAnotherKind = asked !== undefined && !asked.split(' ').some((part) => /^repository[:(]/i.test(part))
-  return isOfAnotherKind ? asked : `repository:${repository}:pull`
+  return pingScope(asked) ?? `repository:${repository}:pull`
+}
+
+/** The scope to ask for where no repository is meant, as for `/v2/`: the challenge's, if it is of another kind, or none. */
+export function pingScope(asked: string | undefined): string | undefined {
+  if (asked === undefined || asked.trim() === '') return undefined
+  return asked.split(' ').some((part) => /^repository[:(]/i.test(part)) ? undefined : asked
 }

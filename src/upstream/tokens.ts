@@ -1,0 +1,114 @@
+import { LRUCache } from 'lru-cache'
+import type { Registry } from '../config/config.ts'
+import { RegcreddError } from '../errors.ts'
+import type { BearerChallenge } from '../registry/challenge.ts'
+import { pullScope } from '../registry/scope.ts'
+import type { Secret } from '../secret.ts'
+import type { Token } from './token-answer.ts'
+import { fetchToken, type Login, type UpstreamParts } from './token-fetch.ts'
+
+/** Of 10,000 repositories pulled in turn, the seldom ones pay a token request again; memory stays under some 10 MB. */
+const MAX_TOKENS = 2_000
+
+export type ExchangeAsk = {
+  registry: Registry
+  repository: string
+  challenge: BearerChallenge
+  /** The request that was answered by the challenge. */
+  requestUrl: URL
+  /** Absent: anonymously. `version` is the id of the credential's version. */
+  login: (Login & { version: string }) | undefined
+}
+
+/** Bearer tokens for pulls, kept until shortly before they end. A version of `undefined` means: anonymous. */
+export type Tokens = {
+  /** A token for this repository that has not ended, as the last challenge led to it. */
+  peek(registry: Registry, repository: string, version: string | undefined): Secret | undefined
+  /**
+   * Gives a token for one repository, to pull: a kept one, or one fetched by a request that all who ask meanwhile share; when one
+   * of them gives up, the others still get it.
+   * @throws what `fetchToken` throws; UPSTREAM_UNREACHABLE for one who gives up
+   */
+  exchange(ask: ExchangeAsk, signal: AbortSignal): Promise<Secret>
+  /** Drops the token that `peek` gives. */
+  forget(registry: Registry, repository: string, version: string | undefined): void
+  /** Drops all tokens of a registry, by its `name`, and keeps none that is being fetched: after a rotation or logout. */
+  forgetRegistry(name: string): void
+}
+
+/** Makes an empty cache of tokens. */
+export function createTokens(parts: UpstreamParts): Tokens {
+  const tokens = new LRUCache<string, Token>({ max: MAX_TOKENS })
+  /** From registry, repository and version to the key of the token that served them last. */
+  const routes = new LRUCache<string, string>({ max: MAX_TOKENS })
+  const flights = new Map<string, Promise<Token>>()
+  /** Grows with every `forgetRegistry`. A part of every key, so that nobody joins a flight from before it. */
+  const generations = new Map<string, number>()
+
+  const generationOf = (name: string) => generations.get(name) ?? 0
+  const routeOf = (registry: Registry, repository: string, version: string | undefined) =>
+    JSON.stringify([registry.name, generationOf(registry.name), repository, version ?? null])
+
+  function kept(key: string | undefined): Secret | undefined {
+    const token = key === undefined ? undefined : tokens.get(key)
+    return token !== undefined && token.expiresAtMs > parts.nowMs() ? token.token : undefined
+  }
+
+  async function fly(key: string, ask: ExchangeAsk, scope: string | undefined): Promise<Token> {
+    const generation = generationOf(ask.registry.name)
+    try {
+      // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
+      const token = await fetchToken({ ...ask, scope }, parts, new AbortController().signal)
+      if (generation === generationOf(ask.registry.name)) tokens.set(key, token)
+      return token
+    } finally {
+      flights.delete(key)
+    }
+  }
+
+  return {
+    peek: (registry, repository, version) => kept(routes.get(routeOf(registry, repository, version))),
+
+    async exchange(ask, signal) {
+      const { registry, repository, challenge, requestUrl, login } = ask
+      const scope = pullScope(repository, challenge.scope)
+      // The name stands for the credential: two entries of one host have different ones, and versions are counted in each.
+      const key = JSON.stringify([
+        registry.name,
+        generationOf(registry.name),
+        URL.parse(challenge.realm, requestUrl)?.href ?? null,
+        challenge.service ?? null,
+        scope ?? null,
+        login?.version ?? null,
+      ])
+      routes.set(routeOf(registry, repository, login?.version), key)
+      const token = kept(key)
+      if (token !== undefined) return token
+      const flight = flights.get(key) ?? fly(key, ask, scope)
+      flights.set(key, flight)
+      return (await orGivenUp(flight, signal)).token
+    },
+
+    forget(registry, repository, version) {
+      const key = routes.get(routeOf(registry, repository, version))
+      if (key !== undefined) tokens.delete(key)
+    },
+
+    forgetRegistry(name) {
+      generations.set(name, generationOf(name) + 1)
+      // A key is a JSON array that begins with the registry's name.
+      const prefix = `[${JSON.stringify(name)},`
+      for (const key of [...tokens.keys()].filter((each) => each.startsWith(prefix))) tokens.delete(key)
+    },
+  }
+}
+
+/** Waits for what others wait for too; the signal ends only this waiting. */
+function orGivenUp<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away'))
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp, { once: true })
+    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+  })
+}
