@@ -1,0 +1,100 @@
+import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { connect } from 'node:net'
+import { dirname } from 'node:path'
+import { RegcreddError } from '../errors.ts'
+import { findGroupId } from './group.ts'
+
+/** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
+const MAX_PATH_BYTES = 107
+const DRAIN_TIMEOUT_MS = 5_000
+
+export type AdminListener = {
+  /** Takes no more requests, lets those under way end for five seconds, and removes the socket. */
+  close(): Promise<void>
+}
+
+/**
+ * Listens on a unix socket that nobody but its owner can open until its group and mode are set. A socket that a dead daemon left is
+ * removed, one that somebody answers on is not; a missing folder is made with mode 0750. Throws LISTEN_FAILED.
+ */
+export async function listenAdmin(
+  app: RequestListener,
+  where: { socket: string; mode: number; group: string | undefined },
+): Promise<AdminListener> {
+  const { socket, mode, group } = where
+  if (Buffer.byteLength(socket) > MAX_PATH_BYTES) {
+    throw new RegcreddError('LISTEN_FAILED', `${socket} is longer than the ${MAX_PATH_BYTES} bytes a socket may have`)
+  }
+  const groupId = group === undefined ? undefined : await findGroupId(group)
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000, maxHeaderSize: 16_384 }, app)
+  try {
+    await makeFolder(dirname(socket), groupId)
+    await removeStale(socket)
+    await bindClosed(server, socket)
+    if (groupId !== undefined) await chown(socket, -1, groupId)
+    await chmod(socket, mode)
+  } catch (thrown) {
+    server.close()
+    if (thrown instanceof RegcreddError) throw thrown
+    throw new RegcreddError('LISTEN_FAILED', `${socket} (${codeOf(thrown)})`, { cause: thrown })
+  }
+  return { close: () => closeServer(server) }
+}
+
+async function makeFolder(folder: string, groupId: number | undefined): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: 0o750 })
+  if (made !== undefined && groupId !== undefined) await chown(folder, -1, groupId)
+}
+
+async function removeStale(socket: string): Promise<void> {
+  const found = await lstat(socket).catch((thrown: unknown) => {
+    if (codeOf(thrown) === 'ENOENT') return undefined
+    throw thrown
+  })
+  if (found === undefined) return
+  if (!found.isSocket()) throw new RegcreddError('LISTEN_FAILED', `${socket} is there and is no socket`)
+  const fault = await new Promise<unknown>((resolve) => {
+    const probe = connect(socket)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(undefined)
+    })
+    probe.once('error', resolve)
+  })
+  if (fault === undefined) throw new RegcreddError('LISTEN_FAILED', `another daemon answers on ${socket}`)
+  // Only a refused connection says that nobody listens; EAGAIN, for one, is said by a daemon that is busy.
+  if (codeOf(fault) !== 'ECONNREFUSED') throw fault
+  await unlink(socket)
+}
+
+/** Binds with mode 0600. Node binds a path before listen() returns, so the umask of the process is changed for no other work. */
+function bindClosed(server: Server, socket: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    const umask = process.umask(0o177)
+    try {
+      server.listen({ path: socket }, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    } finally {
+      process.umask(umask)
+    }
+  })
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function codeOf(thrown: unknown): string {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
+}

@@ -1,0 +1,48 @@
+import type { RegcreddError } from '../errors.ts'
+import type { Credential } from '../keychain/credential.ts'
+import type { Rotations } from '../rotation/machine.ts'
+import type { MirrorResult } from '../rotation/ports.ts'
+
+export type ListedRegistry = {
+  /** `host` or `host/path`, canonical; the key of its credential. */
+  host: string
+  /** Origin that requests go to. */
+  upstream: string
+  mode: 'optional' | 'required'
+}
+
+export type MirrorReport = {
+  configured: boolean
+  /** The last result for each Secret; `at` is RFC 3339, UTC. */
+  results: (MirrorResult & { host: string; at: string })[]
+  /** Some Secret may not hold what the keychain holds. */
+  stale: boolean
+}
+
+/** One line of the log for each answered request. Holds no query and no body; `error` may have a cause that is for the log only. */
+export type AnswerLine = {
+  id: string
+  method: string
+  path: string
+  /** 0 where the client went away before the end. */
+  status: number
+  durationMs: number
+  actor: string | undefined
+  error: RegcreddError | undefined
+}
+
+/** What the admin API serves, as functions; it knows no store. */
+export type AdminParts = {
+  /** All listed registries, in the order of the configuration. */
+  registries: () => ListedRegistry[]
+  /** The listed registry that a client calls `host` (any spelling that registry/host.ts makes canonical). */
+  findRegistry: (host: string) => ListedRegistry | undefined
+  /** As `Keychain.get`. */
+  credential: (key: string) => Promise<Credential | undefined>
+  rotations: Rotations
+  status: () => Promise<object>
+  mirror: () => MirrorReport
+  /** Records after number `after`, oldest first, at most `limit`; without `after` the newest ones. */
+  audit: (range: { limit: number; after: number | undefined }) => Promise<object[]>
+  onAnswer: (line: AnswerLine) => void
+}
