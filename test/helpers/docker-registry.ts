@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startServer } from './server-process.ts'
+import { type Certificate, makeCa, makeServerCertificate } from './tls.ts'
+import { needTool } from './tools.ts'
+
+export type Login = { username: string; password: string }
+
+export type DockerRegistry = {
+  /** `https://127.0.0.1:PORT`, or http: where started without TLS. */
+  origin: string
+  /** `127.0.0.1:PORT` */
+  host: string
+  port: number
+  /** What clients must trust; undefined without TLS. */
+  ca: Certificate | undefined
+  /** Changes the password at the registry, as an administrator would; in force when it resolves. Takes ~10 ms. */
+  setPassword: (password: string) => Promise<void>
+  log: () => string
+  stop: () => Promise<void>
+}
+
+export type DockerRegistryOptions = {
+  /** With undefined, everybody may push and pull. */
+  login?: Login | undefined
+  tls?: 'tls' | 'plain'
+  /** Names on the certificate beside 127.0.0.1 and localhost. */
+  names?: string[]
+}
+
+/** Starts Debian's docker-registry on a free port of 127.0.0.1, its blobs in a temp folder that `stop` removes. */
+export async function startDockerRegistry({
+  login,
+  tls = 'tls',
+  names = [],
+}: DockerRegistryOptions = {}): Promise<DockerRegistry> {
+  const tool = needTool('docker-registry')
+  const dir = await mkdtemp(join(tmpdir(), 'regcredd-registry-'))
+  const ca = tls === 'tls' ? await makeCa(dir) : undefined
+  const certificate = ca && (await makeServerCertificate(ca, dir, [...names, 'localhost', '127.0.0.1']))
+  const passwordFile = join(dir, 'htpasswd')
+  if (login) await writeFile(passwordFile, await htpasswdLine(login))
+  await mkdir(join(dir, 'data'))
+  const config = {
+    version: '0.1',
+    log: { level: 'info', formatter: 'text' },
+    storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
+    http: {
+      addr: '127.0.0.1:0',
+      ...(certificate && { tls: { certificate: certificate.certFile, key: certificate.keyFile } }),
+    },
+    ...(login && { auth: { htpasswd: { realm: 'test registry', path: passwordFile } } }),
+  }
+  const configFile = join(dir, 'config.yml') // JSON is YAML
+  await writeFile(configFile, JSON.stringify(config))
+  const server = await startServer({ tool, args: ['serve', configFile], ready: /listening on 127\.0\.0\.1:(\d+)/ })
+  const port = Number(server.ready[1])
+  return {
+    origin: `${ca ? 'https' : 'http'}://127.0.0.1:${port}`,
+    host: `127.0.0.1:${port}`,
+    port,
+    ca,
+    setPassword: async (password) => {
+      if (login === undefined) throw new Error('a registry that was started without a login has no password')
+      // docker-registry 2.8 reads the file again when its time has changed; renamed, so that no request meets half of it.
+      await writeFile(`${passwordFile}.new`, await htpasswdLine({ username: login.username, password }))
+      await rename(`${passwordFile}.new`, passwordFile)
+    },
+    log: server.log,
+    stop: async () => {
+      await server.stop()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The registry takes bcrypt only. The password goes by standard input; cost 4 keeps each request below a millisecond or two. */
+async function htpasswdLine({ username, password }: Login): Promise<string> {
+  const tool = needTool('htpasswd')
+  const child = spawn(tool.command, ['-n', '-i', '-B', '-C', '4', username], {
+    env: tool.env,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+  let line = ''
+  child.stdout.on('data', (chunk) => (line += chunk))
+  child.stdin.end(password)
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`htpasswd ended with ${code}`)
+  return line
+}
