@@ -25,10 +25,12 @@ export function problemLine({ path, message, hint }: Problem): string {
 
 /** CONFIG_INVALID with everything that is wrong. Holds no value of the file, only paths, canonical names and what is expected. */
 export class ConfigError extends RegcreddError {
+  readonly file: string
   readonly problems: Problem[]
 
   constructor(file: string, problems: Problem[]) {
     super('CONFIG_INVALID', `${file}: ${problems.map(problemLine).join('; ')}`)
+    this.file = file
     this.problems = problems
   }
 }

@@ -1,0 +1,39 @@
+import type { Command } from 'commander'
+import { contextOf } from './context.ts'
+import { type MirrorRow, outcomeCell } from './rotation-progress.ts'
+import { table } from './table.ts'
+import type { Paint } from './terminal.ts'
+
+type MirrorAnswer = { configured: boolean; stale: boolean; results: (MirrorRow & { host: string; at: string })[] }
+
+export function addMirror(program: Command): void {
+  program
+    .command('mirror')
+    .description('show what became of each mirrored Secret')
+    .action(async (_options, command: Command) => {
+      const { ask, show } = contextOf(command)
+      const answer = (await ask({ method: 'GET', path: '/v1/mirror' })) as MirrorAnswer
+      show(answer, (paint) => describeMirror(answer, paint))
+    })
+}
+
+function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Paint): string {
+  if (!configured) return 'no cluster is configured'
+  const verdict = stale ? paint('yellow', 'stale: the cluster has not been reached lately') : verdictOf(results, paint)
+  const rows = results.map(({ host, namespace, secretName, outcome, at, detail }) => [
+    host,
+    namespace,
+    secretName,
+    outcomeCell(outcome),
+    at,
+    detail ?? '',
+  ])
+  const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', 'AT', 'DETAIL']
+  return results.length === 0 ? verdict : [verdict, '', table(head, rows, paint)].join('\n')
+}
+
+function verdictOf(results: MirrorRow[], paint: Paint): string {
+  const missing = results.filter(({ outcome }) => outcome === 'failed' || outcome === 'foreign').length
+  if (missing === 0) return paint('green', 'up to date')
+  return paint('red', `${missing} of ${results.length} Secrets do not hold the credential`)
+}
