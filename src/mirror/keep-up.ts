@@ -1,0 +1,71 @@
+import type { Applied } from './apply.ts'
+import type { Time } from './time.ts'
+
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 30_000
+
+/** When a thing that failed is to be tried again; undefined leaves it to the resync. */
+export type Retry = { failures: number; retryAtMs: number | undefined }
+
+type Upkeep<T> = {
+  start(): void
+  /** Notes how an attempt ended, and when to try again. */
+  settled(one: T, applied: Applied): void
+  /** Resolves once the loop has ended, which it does when the signal is aborted. */
+  ended(): Promise<void>
+}
+
+/** Compares and repairs all Secrets in an interval, and those that a fault kept us from sooner, with growing pauses. */
+export function keepUp<T extends Retry>(options: {
+  tracked: T[]
+  resyncIntervalMs: number
+  time: Time
+  run: (some: T[], signal: AbortSignal) => Promise<unknown>
+  signal: AbortSignal
+}): Upkeep<T> {
+  const { tracked, resyncIntervalMs, time, signal } = options
+  let wake = new AbortController()
+  let loop = Promise.resolve()
+
+  async function upkeep(): Promise<void> {
+    let resyncAtMs = time.now().getTime()
+    while (!signal.aborted) {
+      wake = new AbortController()
+      const nowMs = time.now().getTime()
+      const resync = isDue(resyncAtMs, nowMs, 2 * resyncIntervalMs)
+      if (resync) resyncAtMs = nowMs + spread(resyncIntervalMs, time.random())
+      await options.run(
+        resync ? tracked : tracked.filter((one) => isDue(one.retryAtMs, nowMs, 2 * LAST_RETRY_MS)),
+        signal,
+      )
+      const nextAtMs = Math.min(resyncAtMs, ...tracked.map((one) => one.retryAtMs ?? Number.POSITIVE_INFINITY))
+      const pauseMs = Math.min(Math.max(nextAtMs - time.now().getTime(), 1), 2 * resyncIntervalMs)
+      await time.sleep(pauseMs, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
+    }
+  }
+
+  return {
+    start: () => {
+      loop = upkeep()
+    },
+    settled(one, { fault }) {
+      one.failures = fault === undefined ? 0 : one.failures + 1
+      one.retryAtMs = undefined
+      if (fault === undefined) return
+      const pauseMs = spread(Math.min(FIRST_RETRY_MS * 2 ** (one.failures - 1), LAST_RETRY_MS), time.random())
+      one.retryAtMs = time.now().getTime() + pauseMs
+      wake.abort()
+    },
+    ended: () => loop,
+  }
+}
+
+/** A time that lies further ahead than any pause is due too: the wall clock was set back. */
+function isDue(atMs: number | undefined, nowMs: number, longestMs: number): boolean {
+  return atMs !== undefined && (atMs <= nowMs || atMs - nowMs > longestMs)
+}
+
+/** Three quarters to five quarters, so that the nodes of a cluster do not all come at once. */
+function spread(durationMs: number, random: number): number {
+  return Math.ceil(durationMs * (0.75 + random / 2))
+}

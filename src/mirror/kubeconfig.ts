@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { AgentOptions } from 'node:https'
+import { dirname, resolve } from 'node:path'
+import type { Cluster, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
+import { RegcreddError } from '../errors.ts'
+import { systemCode } from './fault.ts'
+
+export type Client = typeof import('@kubernetes/client-node')
+export type Connection = { api: CoreV1Api; client: Client }
+
+/** A kubeconfig file, re-read whenever its content changes. */
+export type Kubeconfig = {
+  /** The API of its current context, and the library that made it. Throws KUBERNETES_FAILED, with no word of the file's content. */
+  connect(): Promise<Connection>
+  close(): Promise<void>
+}
+
+export function openKubeconfig(path: string): Kubeconfig {
+  const dispatchers = keepDispatcher()
+  let current: ({ text: string } & Connection) | undefined
+
+  return {
+    async connect() {
+      const text = await readText(path)
+      if (text !== current?.text) {
+        const client = await import('@kubernetes/client-node')
+        const kubeConfig = parse(client, text, dirname(resolve(path)))
+        dispatchers.install(kubeConfig)
+        hideAuthErrors(kubeConfig)
+        current = { text, client, api: kubeConfig.makeApiClient(client.CoreV1Api) }
+      }
+      return current
+    },
+    close: () => dispatchers.close(),
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (thrown) {
+    throw new RegcreddError('KUBERNETES_FAILED', `the kubeconfig cannot be read (${systemCode(thrown)})`)
+  }
+}
+
+/** No `cause` on these errors: the YAML parser quotes the lines it stumbles over, and tokens stand in them. */
+function parse(client: Client, text: string, folder: string): KubeConfig {
+  const kubeConfig = new client.KubeConfig()
+  let server: string | undefined
+  let verified = true
+  try {
+    kubeConfig.loadFromString(text)
+    kubeConfig.makePathsAbsolute(folder)
+    useTokenFile(client, kubeConfig, text, folder)
+    const cluster = kubeConfig.getCurrentCluster()
+    server = cluster?.server
+    verified = cluster?.skipTLSVerify !== true
+  } catch {
+    throw new RegcreddError('KUBERNETES_FAILED', 'the kubeconfig is not well-formed')
+  }
+  if (server === undefined) {
+    throw new RegcreddError('KUBERNETES_FAILED', "the kubeconfig's current context names no cluster")
+  }
+  if (verified && !server.startsWith('https://')) {
+    throw new RegcreddError('KUBERNETES_FAILED', "the kubeconfig's server is not https and not marked as insecure")
+  }
+  return kubeConfig
+}
+
+/** client-node 2.0.1 overlooks `tokenFile`; as an auth provider it re-reads the file every minute. In client-go, too, it outranks `token`. */
+function useTokenFile(client: Client, kubeConfig: KubeConfig, text: string, folder: string): void {
+  const user = kubeConfig.getCurrentUser()
+  const raw = client.loadYaml<{ users?: { name?: string; user?: { tokenFile?: unknown } }[] }>(text)
+  const tokenFile = raw.users?.find(({ name }) => name === user?.name)?.user?.tokenFile
+  if (user === null || typeof tokenFile !== 'string') return
+  Object.assign(user, {
+    token: undefined,
+    authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } },
+  })
+}
+
+/** A credential plugin's stderr becomes the message of the client's error: only the system's code is passed on. */
+function hideAuthErrors(kubeConfig: KubeConfig): void {
+  const apply = kubeConfig.applySecurityAuthentication.bind(kubeConfig)
+  kubeConfig.applySecurityAuthentication = async (context) => {
+    try {
+      await apply(context)
+    } catch (thrown) {
+      const code = systemCode(thrown)
+      const told = 'what the kubeconfig names to authenticate with (certificate, token file or plugin) cannot be used'
+      throw new RegcreddError('KUBERNETES_FAILED', code === undefined ? told : `${told} (${code})`)
+    }
+  }
+}
+
+/**
+ * client-node 2.0.1 makes a connection pool for every call, so that no connection is ever used twice. One pool is kept as long
+ * as CA, certificate and key, read from their files for every call, have the same content.
+ */
+function keepDispatcher(): { install(kubeConfig: KubeConfig): void; close(): Promise<void> } {
+  let kept: { fingerprint: string; dispatcher: ReturnType<KubeConfig['createDispatcher']> } | undefined
+
+  return {
+    install(kubeConfig) {
+      const create = kubeConfig['createDispatcher'].bind(kubeConfig)
+      kubeConfig['createDispatcher'] = (cluster: Cluster | null, agentOptions: AgentOptions) => {
+        const options = kubeConfig.createDispatcherOptions(cluster, agentOptions)
+        const fingerprint = createHash('sha256').update(JSON.stringify(options)).digest('hex')
+        if (kept?.fingerprint !== fingerprint) {
+          const before = kept
+          kept = { fingerprint, dispatcher: create(cluster, agentOptions) }
+          before?.dispatcher?.close(() => undefined)
+        }
+        return kept.dispatcher
+      }
+    },
+    async close() {
+      await kept?.dispatcher?.destroy()
+      kept = undefined
+    },
+  }
+}
