@@ -20,7 +20,7 @@ export function complaint(thrown: unknown, isJson: boolean, paint: Paint): strin
   if (thrown instanceof ConfigError) return configComplaint(thrown, paint)
   const { code, title, detail } = facts(thrown)
   const lines = [`${paint('red', 'regcredd:')} ${printable(title)}`]
-  if (detail !== undefined) lines.push(`  ${printable(detail)}`)
+  if (detail !== undefined && detail !== title) lines.push(`  ${printable(detail)}`)
   const advice = adviceFor(code)
   if (advice !== undefined) lines.push(`  ${advice}`)
   if (code !== undefined)
