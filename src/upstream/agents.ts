@@ -24,7 +24,7 @@ export type Agents = {
 
 /**
  * Makes the agents of one registry.
- * @throws CONFIG_INVALID where its authorities or address ranges cannot be read
+ * @throws CONFIG_INVALID for an entry of allowAddresses that is no range
  */
 export function createAgents(registry: Registry): Agents {
   const { connectTimeoutMs, maxConnections } = registry.limits
@@ -61,13 +61,8 @@ export function createAgents(registry: Registry): Agents {
 }
 
 /** One for all connections: reading the system's hundred authorities anew costs milliseconds each time. */
-function secureContextOf(registry: Registry): SecureContext | undefined {
-  if (registry.ca === undefined) return undefined
-  try {
-    return createSecureContext({ ca: [...getCACertificates('default'), registry.ca] })
-  } catch (cause) {
-    throw new RegcreddError('CONFIG_INVALID', `caFile of ${registry.name} holds no usable certificate`, { cause })
-  }
+function secureContextOf({ ca }: Registry): SecureContext | undefined {
+  return ca === undefined ? undefined : createSecureContext({ ca: [...getCACertificates('default'), ca] })
 }
 
 /** Limits how long connecting takes, and checks addresses that stand in the URL itself: for those node calls no `lookup`. */

@@ -16,7 +16,10 @@ const HINTS = new Map([
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its certificate is signed by an unknown authority: set caFile'],
   ['CERT_HAS_EXPIRED', 'its certificate has expired'],
   ['CERT_NOT_YET_VALID', 'its certificate is not valid yet; is the clock right?'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is for another name: set serverName'],
+  [
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    'its certificate is for another name; which name the registry itself has, serverName says',
+  ],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'it does not speak TLS at this port'],
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'it does not speak TLS at this port'],
   ['EPROTO', 'TLS failed'],

@@ -5,7 +5,7 @@ import { RegcreddError } from '../../src/errors.ts'
 import { ociErrorBody } from '../../src/registry/oci-error.ts'
 import { originOf, parseOrigin, sameOrigin } from '../../src/registry/origin.ts'
 import { matchesPattern } from '../../src/registry/repository-pattern.ts'
-import { pullScope } from '../../src/registry/scope.ts'
+import { pingScope, pullScope } from '../../src/registry/scope.ts'
 
 test('the scope asked for is the one repository, to pull, whatever repository the challenge names', () => {
   assert.equal(pullScope('team/app', undefined), 'repository:team/app:pull')
@@ -19,6 +19,13 @@ test('a scope of another kind is taken as it stands, and an empty one is left ou
   assert.equal(pullScope('team/app', 'aws'), 'aws')
   assert.equal(pullScope('team/app', ''), undefined)
   assert.equal(pullScope('team/app', ' '), undefined)
+})
+
+test('where no repository is meant, only a scope of another kind is asked for', () => {
+  assert.equal(pingScope('aws'), 'aws')
+  for (const asked of [undefined, '', ' ', 'repository:user/image:pull', 'aws repository:a:push']) {
+    assert.equal(pingScope(asked), undefined)
+  }
 })
 
 test('an error is told to registry clients with its OCI code and ours', () => {
