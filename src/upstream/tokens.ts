@@ -32,7 +32,7 @@ export type Tokens = {
   exchange(ask: ExchangeAsk, signal: AbortSignal): Promise<Secret>
   /** Drops the token that `peek` gives. */
   forget(registry: Registry, repository: string, version: string | undefined): void
-  /** Drops all tokens of a registry, by its `name`, and keeps none that is being fetched: after a rotation or logout. */
+  /** Drops all tokens of a registry, by its `name`, and never gives one that is being fetched: after a rotation or logout. */
   forgetRegistry(name: string): void
 }
 
@@ -55,11 +55,10 @@ export function createTokens(parts: UpstreamParts): Tokens {
   }
 
   async function fly(key: string, ask: ExchangeAsk, scope: string | undefined): Promise<Token> {
-    const generation = generationOf(ask.registry.name)
     try {
       // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
       const token = await fetchToken({ ...ask, scope }, parts, new AbortController().signal)
-      if (generation === generationOf(ask.registry.name)) tokens.set(key, token)
+      tokens.set(key, token)
       return token
     } finally {
       flights.delete(key)

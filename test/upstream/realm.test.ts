@@ -67,6 +67,11 @@ test('cases 23 and 24, CVE-2020-15157: a realm elsewhere is refused', () => {
   }
 })
 
+test('case 23: a realm without TLS is refused to a registry with TLS even where it is listed', () => {
+  const careless = { ...corp, realms: ['http://auth.corp.example'] }
+  assert.throws(() => allowedRealm(careless, 'http://auth.corp.example/token', request), { code: 'REALM_REFUSED' })
+})
+
 test('the refusal names the origin, so that it can be listed, but neither path nor query', () => {
   assert.throws(
     () => allowedRealm(corp, 'https://login.corp.example/path?token=abc', request),

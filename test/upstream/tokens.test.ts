@@ -97,7 +97,7 @@ test('case 26: the query of a realm is kept, with our service once and no scope 
 
 test('an empty service and an empty scope are not sent, and a scope of another kind is sent as it is', async (t) => {
   const { server, exchange } = await start(t)
-  await exchange({ challenge: { service: '', scope: '' } })
+  await exchange({ challenge: { realm: `${server.realm}?scope=admin`, service: '', scope: '' } })
   await exchange({ challenge: { service: undefined, scope: 'aws' } })
   assert.deepEqual(
     server.requests.map(({ url }) => url.search),
