@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { RegcreddError } from '../errors.ts'
+import { actorHeader } from './actor.ts'
 import { Refusal } from './refusal.ts'
 
 export type AdminRequest = {
@@ -32,7 +33,12 @@ export function adminClient(socketPath: string): AdminClient {
 
 function exchange(socketPath: string, sent: AdminRequest): Promise<{ status: number; text: string }> {
   const { method, path, body } = sent
-  const headers = { ...sent.headers, accept: 'application/json', ...(body !== undefined && jsonHeaders(body)) }
+  const headers = {
+    accept: 'application/json',
+    ...actorHeader(process.env),
+    ...(body !== undefined && jsonHeaders(body)),
+    ...sent.headers,
+  }
   // A connection of its own, so that nothing keeps the process alive afterwards.
   const options = { socketPath, method, path, headers, agent: false, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }
   return new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { userInfo } from 'node:os'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { type FakeAdmin, problem, startFakeAdmin } from './fake-admin.ts'
 import { type Outcome, type RunOptions, run } from './regcredd.ts'
@@ -108,6 +109,14 @@ describe('login, logout and list', () => {
     const { code, stderr } = await regcredd(['logout', 'https://ci:hunter2@reg.example.com'])
     assert.match(stderr, /HOST must be host\[:port\]/)
     assert.deepEqual([code, stderr.includes('hunter2'), admin.seen], [64, false, []])
+  })
+
+  test('the daemon is told who acts, behind sudo too', async () => {
+    await regcredd(['logout', 'docker.io'])
+    await regcredd(['logout', 'docker.io'], { env: { SUDO_USER: 'ada' } })
+    await regcredd(['logout', 'docker.io'], { env: { SUDO_USER: 'ad\na' } })
+    const actors = admin.seen.map(({ headers }) => headers['regcredd-actor'])
+    assert.deepEqual(actors, [userInfo().username, 'ada', undefined])
   })
 
   test('logout deletes the credential', async () => {
