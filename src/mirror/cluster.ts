@@ -1,4 +1,5 @@
 import type { ConfigurationOptions, RequestContext, ResponseContext, V1Secret } from '@kubernetes/client-node'
+import { RegcreddError } from '../errors.ts'
 import { fromData, toData } from './docker-config-json.ts'
 import { type Answer, fault, faultOf } from './fault.ts'
 import { type Client, type Connection, openKubeconfig } from './kubeconfig.ts'
@@ -30,10 +31,11 @@ export type Cluster = {
 export function openCluster(options: { kubeconfig: string; timeoutMs: number }): Cluster {
   const kubeconfig = openKubeconfig(options.kubeconfig)
 
-  async function call<T>(
+  async function call(
+    name: SecretName,
     signal: AbortSignal,
-    act: (connection: Connection, options: ConfigurationOptions) => Promise<T>,
-  ): Promise<Answer<T>> {
+    act: (connection: Connection, options: ConfigurationOptions) => Promise<V1Secret>,
+  ): Promise<Answer<Found>> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs)])
     try {
       // Raced, since the client gives the signal to the request only: a credential plugin of the kubeconfig may hang before it.
@@ -41,7 +43,7 @@ export function openCluster(options: { kubeconfig: string; timeoutMs: number }):
         const connection = await kubeconfig.connect()
         return act(connection, withSignal(connection.client, limited))
       })
-      return { ok: true, value }
+      return { ok: true, value: foundOf(value, name) }
     } catch (thrown) {
       return { ok: false, fault: faultOf(thrown, signal) }
     }
@@ -49,10 +51,10 @@ export function openCluster(options: { kubeconfig: string; timeoutMs: number }):
 
   return {
     async read({ namespace, secretName }, signal) {
-      const answer = await call(signal, ({ api }, options) =>
+      const answer = await call({ namespace, secretName }, signal, ({ api }, options) =>
         api.readNamespacedSecret({ namespace, name: secretName }, options),
       )
-      if (answer.ok) return { ok: true, value: foundOf(answer.value) }
+      if (answer.ok) return { ok: true, value: answer.value }
       if (answer.fault.kind === 'absent') return { ok: true, value: undefined }
       // No admission webhook stands in the way of a read: the API server itself is silent.
       return answer.fault.kind === 'timeout' ? { ok: false, fault: { ...answer.fault, kind: 'silent' } } : answer
@@ -60,7 +62,7 @@ export function openCluster(options: { kubeconfig: string; timeoutMs: number }):
     async create({ namespace, secretName }, writing, signal) {
       // POST, not apply: apply would also write into a Secret that somebody made in the meantime.
       const body = manifest({ namespace, secretName }, writing)
-      const answer = await call(signal, ({ api }, options) =>
+      const answer = await call({ namespace, secretName }, signal, ({ api }, options) =>
         api.createNamespacedSecret({ namespace, body, fieldManager: FIELD_MANAGER }, options),
       )
       if (!answer.ok && answer.fault.kind === 'absent') {
@@ -70,7 +72,7 @@ export function openCluster(options: { kubeconfig: string; timeoutMs: number }):
     },
     async update({ namespace, secretName }, writing, { uid, resourceVersion }, signal) {
       const body = manifest({ namespace, secretName }, writing, { uid, resourceVersion })
-      const answer = await call(signal, ({ api, client }, options) =>
+      const answer = await call({ namespace, secretName }, signal, ({ api, client }, options) =>
         api.patchNamespacedSecret(
           { namespace, name: secretName, body, fieldManager: FIELD_MANAGER, force: true },
           // Without it the client says JSON-Patch.
@@ -106,15 +108,21 @@ function manifest(
   }
 }
 
-function foundOf({ metadata, type, immutable, data }: V1Secret): Found {
+/** Throws KUBERNETES_FAILED for anything but the Secret that was asked for: a proxy's page with status 200 is no success. */
+function foundOf({ metadata, type, immutable, data }: V1Secret, { namespace, secretName }: SecretName): Found {
+  const { uid, resourceVersion } = metadata ?? {}
+  const isOne = metadata?.name === secretName && metadata.namespace === namespace
+  if (!isOne || uid === undefined || resourceVersion === undefined) {
+    throw new RegcreddError('KUBERNETES_FAILED', 'what answers in place of the Kubernetes API is something else')
+  }
   return {
-    uid: metadata?.uid ?? '',
-    resourceVersion: metadata?.resourceVersion ?? '',
+    uid,
+    resourceVersion,
     type: type ?? '',
     immutable: immutable ?? false,
-    terminating: metadata?.deletionTimestamp !== undefined,
-    labels: metadata?.labels ?? {},
-    annotations: metadata?.annotations ?? {},
+    terminating: metadata.deletionTimestamp !== undefined,
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
     content: fromData(data),
   }
 }
