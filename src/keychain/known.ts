@@ -104,11 +104,8 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
 
   async function readAll(): Promise<Seen> {
     try {
-      const before = new Map(writes)
-      const keys = await keychain.keys()
-      for (const key of known.keys()) {
-        if (!keys.includes(key) && writes.get(key) === before.get(key)) remember(key, undefined)
-      }
+      // What is known and not listed is asked for by name before it is forgotten.
+      const keys = new Set([...(await keychain.keys()), ...known.keys()])
       let broken: RegcreddError | undefined
       for (const key of keys) broken = (await readUnlessBroken(key)) ?? broken
       observer.workedInFull(broken)

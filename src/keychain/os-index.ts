@@ -1,0 +1,30 @@
+import { RegcreddError } from '../errors.ts'
+
+/** The account of the index item: no credential's key, as no host begins with `#`. */
+export const INDEX_ACCOUNT = '#index'
+
+/** The list of keys, kept as an item of our own because keytar's listing crashes. `undefined`: nothing was ever stored. */
+export function parseIndex(text: string | undefined): Set<string> {
+  if (text === undefined) return new Set()
+  const raw = parseJson(text)
+  if (typeof raw === 'object' && raw !== null && 'schema' in raw && 'keys' in raw && raw.schema === 1) {
+    const { keys } = raw
+    if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return new Set(keys)
+  }
+  throw new RegcreddError(
+    'KEYCHAIN_CORRUPT',
+    `the item ${INDEX_ACCOUNT} in the keyring does not have the required form; remove it with the keyring's own tool and log in again`,
+  )
+}
+
+export function formatIndex(keys: Set<string>): string {
+  return JSON.stringify({ schema: 1, keys: [...keys].sort() })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

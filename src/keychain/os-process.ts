@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { RegcreddError } from '../errors.ts'
+import type { HelperAnswer, HelperRequest } from './os-helper.ts'
+
+/** What keytar and the session bus need. NOTIFY_SOCKET, NODE_OPTIONS, tokens and the like stay out. */
+const ALLOWED_ENVIRONMENT = ['DBUS_SESSION_BUS_ADDRESS', 'XDG_RUNTIME_DIR', 'HOME', 'USER', 'PATH', 'LANG', 'LC_ALL']
+/** Node starting on a busy machine; nothing is asked of the keyring yet. */
+const START_TIMEOUT_MS = 15_000
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never
+export type HelperCall = WithoutId<HelperRequest>
+
+export type HelperOptions = {
+  /** How long one call may take before the process is killed. */
+  timeoutMs: number
+  /** How long an idle process is kept. */
+  idleMs: number
+  environment: NodeJS.ProcessEnv
+  /** The script that runs keytar. Default: os-helper beside this file, `.ts` as this or `.mjs` in the bundle. */
+  script?: string
+}
+
+export type HelperProcess = {
+  /**
+   * Asks keytar, one call after the other. Gives an item's text, or `undefined` where keytar found none and for `set` and `delete`.
+   * Throws KEYCHAIN_UNAVAILABLE; after a crash or an error of keytar it first tries once more in a fresh process, as a process that
+   * has lost its keyring never finds it again.
+   */
+  call(request: HelperCall): Promise<string | undefined>
+  /** The running process, if any. */
+  pid(): number | undefined
+  close(): Promise<void>
+}
+
+/** Keeps at most one helper process, started when it is needed. */
+export function createHelperProcess(options: HelperOptions): HelperProcess {
+  const script = options.script ?? helperScript(import.meta.url)
+  let helper: ChildProcess | undefined
+  let idle: NodeJS.Timeout | undefined
+  let queue: Promise<unknown> = Promise.resolve()
+  let lastId = 0
+
+  function discard(): void {
+    clearTimeout(idle)
+    helper?.kill('SIGKILL')
+    helper = undefined
+  }
+
+  async function start(): Promise<ChildProcess> {
+    const env = Object.fromEntries(ALLOWED_ENVIRONMENT.map((name) => [name, options.environment[name]]))
+    helper = fork(script, {
+      env,
+      execPath: process.execPath,
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    })
+    // The deadline of each call keeps the daemon alive for as long as need be; an idle helper must not.
+    helper.unref()
+    helper.channel?.unref()
+    const first = await nextMessage(helper, START_TIMEOUT_MS)
+    if (first === 'timeout') throw unavailable(`the helper process did not start within ${START_TIMEOUT_MS} ms`)
+    if ('ended' in first) throw unavailable(`the helper process ended at its start (${first.ended})`)
+    if ('loaded' in first && first.loaded) return helper
+    const missing = 'loaded' in first && !first.loaded && first.missing
+    const remedy = missing
+      ? 'keytar is not installed; install libsecret-1-dev and run npm install again, or use the store "file"'
+      : 'keytar cannot be loaded; is libsecret-1-0 installed?'
+    throw unavailable(remedy, 'reason' in first ? new Error(first.reason) : undefined)
+  }
+
+  async function attempt(request: HelperCall): Promise<{ text: string | undefined } | { failure: string }> {
+    const child = helper ?? (await start())
+    lastId += 1
+    // Where the channel is broken the process ends, and that is what is waited for.
+    child.send({ ...request, id: lastId }, () => undefined)
+    const answer = await nextMessage(child, options.timeoutMs)
+    if (answer === 'timeout') {
+      throw unavailable(
+        `the keyring did not answer within ${options.timeoutMs} ms; is its daemon stopped, or waiting for somebody at a prompt?`,
+      )
+    }
+    if ('ended' in answer) return { failure: `the helper process ended (${answer.ended})` }
+    if ('text' in answer) return { text: answer.text ?? undefined }
+    return { failure: 'reason' in answer ? answer.reason : 'an answer out of turn' }
+  }
+
+  async function perform(request: HelperCall): Promise<string | undefined> {
+    clearTimeout(idle)
+    try {
+      let outcome = await attempt(request)
+      if ('failure' in outcome) {
+        discard()
+        outcome = await attempt(request)
+      }
+      if ('failure' in outcome) throw unavailable('the keyring refused', new Error(outcome.failure))
+      idle = setTimeout(discard, options.idleMs)
+      idle.unref()
+      return outcome.text
+    } catch (error) {
+      discard()
+      throw error
+    }
+  }
+
+  return {
+    call(request) {
+      const result = queue.then(() => perform(request))
+      // Whoever comes next only needs to know that this one is over; its failure goes to its own caller.
+      queue = result.catch(() => undefined)
+      return result
+    },
+    pid: () => helper?.pid,
+    async close() {
+      await queue
+      const ending = helper
+      discard()
+      if (ending !== undefined && ending.exitCode === null && ending.signalCode === null) await once(ending, 'exit')
+    },
+  }
+}
+
+/** os-helper beside the module at `url`, with the same extension: `.ts` unbuilt, `.mjs` in the bundle. */
+export function helperScript(url: string): string {
+  return fileURLToPath(new URL(`./os-helper${extname(url)}`, url))
+}
+
+async function nextMessage(
+  child: ChildProcess,
+  timeoutMs: number,
+): Promise<HelperAnswer | { ended: string } | 'timeout'> {
+  const { promise, resolve } = Promise.withResolvers<HelperAnswer | { ended: string } | 'timeout'>()
+  const onMessage = (message: unknown) => resolve(message as HelperAnswer)
+  const onExit = (code: number | null, signal: string | null) => resolve({ ended: signal ?? `status ${code}` })
+  const onError = (error: Error) => resolve({ ended: error.message })
+  const timer = setTimeout(() => resolve('timeout'), timeoutMs)
+  child.on('message', onMessage).on('exit', onExit).on('error', onError)
+  try {
+    if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode)
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    child.off('message', onMessage).off('exit', onExit).off('error', onError)
+  }
+}
+
+function unavailable(detail: string, cause?: unknown): RegcreddError {
+  return new RegcreddError('KEYCHAIN_UNAVAILABLE', detail, { cause })
+}

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectDbus, encodeStrings } from '../../src/keychain/dbus.ts'
+import { probeSecretService } from '../../src/keychain/secret-service.ts'
+import { startServer } from './server-process.ts'
+import { needTool, skipWithout } from './tools.ts'
+
+/** For a test's `skip`: false when the keyring's programs and a built keytar are there. In CI nothing skips: there it throws. */
+export function skipWithoutKeyring(): false | string {
+  const missing = skipWithout('dbus-daemon', 'gnome-keyring-daemon')
+  if (missing !== false) return missing
+  if (existsSync(new URL('../../node_modules/keytar/build/Release/keytar.node', import.meta.url))) return false
+  const reason = 'keytar: not built; node test/setup.mjs test does it'
+  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
+  return reason
+}
+
+const PASSWORD = 'the keyring of a test'
+const READY_WITHIN_MS = 15_000
+
+export type Keyring = {
+  /** Environment by which a client finds it: bus, home, runtime folder. */
+  env: NodeJS.ProcessEnv
+  /** Folder of its .keyring files. */
+  folder: string
+  lock(): Promise<void>
+  unlock(): Promise<void>
+  /** Stops it with SIGSTOP, so that it hangs; `resume` lets it go on. */
+  stop(): void
+  resume(): void
+  /** kill -9. The bus stays. */
+  kill(): Promise<void>
+  /** After `kill`: unlocked by default. */
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A real gnome-keyring-daemon, unlocked, on a bus of its own; nothing of the user's session is touched. */
+export async function startKeyring(): Promise<Keyring> {
+  const root = await mkdtemp(join(tmpdir(), 'regcredd-keyring-'))
+  const folders = { home: join(root, 'home'), runtime: join(root, 'run'), data: join(root, 'data') }
+  for (const folder of Object.values(folders)) await mkdir(folder, { mode: 0o700 })
+  const address = `unix:path=${join(root, 'bus')}`
+  const bus = await startBus(root, address)
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: folders.home,
+    XDG_RUNTIME_DIR: folders.runtime,
+    XDG_DATA_HOME: folders.data,
+    DBUS_SESSION_BUS_ADDRESS: address,
+  }
+  let daemon: ChildProcess
+
+  async function start(): Promise<void> {
+    daemon = run(env, ['--foreground', '--unlock', '--components=secrets'])
+    daemon.stdin?.end(PASSWORD)
+    await until(env, 'unlocked')
+  }
+
+  async function kill(): Promise<void> {
+    if (daemon.exitCode !== null || daemon.signalCode !== null) return
+    const exit = once(daemon, 'exit')
+    daemon.kill('SIGKILL')
+    await exit
+  }
+
+  async function close(): Promise<void> {
+    await kill()
+    await bus.stop()
+    await rm(root, { recursive: true, force: true })
+  }
+
+  try {
+    await start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    env,
+    folder: join(folders.data, 'keyrings'),
+    start,
+    kill,
+    async lock() {
+      await lockCollection(join(root, 'bus'))
+      await until(env, 'locked')
+    },
+    async unlock() {
+      await unlockAsPamDoes(join(folders.runtime, 'keyring', 'control'))
+      await until(env, 'unlocked')
+    },
+    stop: () => void daemon.kill('SIGSTOP'),
+    resume: () => void daemon.kill('SIGCONT'),
+    close,
+  }
+}
+
+/** The bus knows no services to start by itself: what is not running is not there. */
+async function startBus(root: string, address: string) {
+  const config = join(root, 'bus.conf')
+  await writeFile(
+    config,
+    `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>${address}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow receive_sender="*"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`,
+  )
+  return startServer({
+    tool: needTool('dbus-daemon'),
+    args: [`--config-file=${config}`, '--nofork', '--nopidfile', '--print-address'],
+    ready: /unix:path=/,
+  })
+}
+
+function run(env: NodeJS.ProcessEnv, args: string[]): ChildProcess {
+  const tool = needTool('gnome-keyring-daemon')
+  const child = spawn(tool.command, args, { env: { ...tool.env, ...env }, stdio: ['pipe', 'ignore', 'ignore'] })
+  const end = () => child.kill('SIGKILL')
+  process.once('exit', end)
+  child.once('exit', () => process.off('exit', end))
+  return child
+}
+
+async function until(env: NodeJS.ProcessEnv, wanted: 'locked' | 'unlocked'): Promise<void> {
+  const probe = probeSecretService(env)
+  const signal = AbortSignal.timeout(READY_WITHIN_MS)
+  let last: unknown
+  while (!signal.aborted) {
+    last = await probe(AbortSignal.timeout(1_000)).catch((error: unknown) => error)
+    if (last === wanted) return
+    await sleep(20)
+  }
+  throw new Error(`the keyring is not ${wanted} after ${READY_WITHIN_MS} ms: ${last}`)
+}
+
+/**
+ * What pam_gnome_keyring sends to the running daemon (gnome-keyring's daemon/control); `gnome-keyring-daemon --unlock`
+ * would start a second one beside it. Integers are big-endian: length of all, operation, length of the password.
+ */
+async function unlockAsPamDoes(controlSocket: string): Promise<void> {
+  const unlock = 1
+  const password = Buffer.from(PASSWORD)
+  const head = Buffer.alloc(12)
+  head.writeUInt32BE(head.length + password.length, 0)
+  head.writeUInt32BE(unlock, 4)
+  head.writeUInt32BE(password.length, 8)
+  const socket = connect(controlSocket)
+  // The first byte carries the caller's credentials, and nothing else may come with it.
+  socket.write(Buffer.alloc(1))
+  await once(socket, 'connect')
+  socket.write(Buffer.concat([head, password]))
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  if (answer.readUInt32BE(4) !== 0) throw new Error(`the keyring refused to unlock: ${answer.readUInt32BE(4)}`)
+}
+
+async function lockCollection(socket: string): Promise<void> {
+  const connection = await connectDbus(socket, AbortSignal.timeout(READY_WITHIN_MS))
+  const paths = encodeStrings('/org/freedesktop/secrets/collection/login')
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(paths.length)
+  const answer = await connection.call({
+    destination: 'org.freedesktop.secrets',
+    path: '/org/freedesktop/secrets',
+    interface: 'org.freedesktop.Secret.Service',
+    member: 'Lock',
+    signature: 'ao',
+    body: Buffer.concat([length, paths]),
+  })
+  connection.close()
+  if ('error' in answer) throw new Error(answer.error)
+}

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { keepKnown } from '../../src/keychain/known.ts'
+import { createOsKeychain } from '../../src/keychain/os.ts'
+import { createHelperProcess } from '../../src/keychain/os-process.ts'
+import { type ProbeLock, probeSecretService } from '../../src/keychain/secret-service.ts'
+import { type Keyring, skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
+import { describeKeychain } from './conformance.ts'
+import { countUp, passwordOf, sample } from './sample.ts'
+
+const KEY = 'r.example'
+const skip = skipWithoutKeyring()
+let keyring: Keyring
+let services = 0
+
+before(async () => {
+  if (skip === false) keyring = await startKeyring()
+})
+after(() => keyring?.close())
+
+describeKeychain({
+  name: 'a real keyring',
+  skip,
+  durable: true,
+  open: async (t) => {
+    const { keychain, service } = open(t)
+    return { keychain, reopen: async () => open(t, { service }).keychain }
+  },
+})
+
+describe('the store in the keyring', { skip }, () => {
+  it('tells a locked keyring from an absent credential', async (t) => {
+    const { keychain } = open(t)
+    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    await keyring.lock()
+    t.after(() => keyring.unlock())
+    assert.equal(await keychain.state(), 'locked')
+    for (const key of [KEY, 'absent.example']) {
+      await assert.rejects(keychain.get(key), { code: 'KEYCHAIN_LOCKED', message: /--unlock/ })
+      await assert.rejects(keychain.update(key, countUp(key)), { code: 'KEYCHAIN_LOCKED' })
+    }
+    await assert.rejects(keychain.keys(), { code: 'KEYCHAIN_LOCKED' })
+    await keyring.unlock()
+    assert.equal(await keychain.state(), 'ready')
+    assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
+    assert.deepEqual(await keychain.keys(), [KEY])
+    assert.equal(await keychain.get('absent.example'), undefined)
+  })
+
+  it('calls nothing absent that a keyring hides which is locked in the midst of a reading', async (t) => {
+    const answers: ('locked' | 'unlocked')[] = ['unlocked', 'locked']
+    const { keychain } = open(t, { probe: async () => answers.shift() ?? 'locked' })
+    await keyring.lock()
+    t.after(() => keyring.unlock())
+    await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_LOCKED' })
+  })
+
+  it('says of a refused writing that the keyring was locked in its midst', async (t) => {
+    const { helper, service } = open(t)
+    const answers: ('locked' | 'unlocked')[] = ['unlocked', 'unlocked', 'unlocked', 'unlocked', 'unlocked']
+    const keychain = createOsKeychain({
+      service,
+      timeoutMs: 2_000,
+      helper,
+      probe: async () => answers.shift() ?? 'locked',
+    })
+    await keyring.lock()
+    t.after(() => keyring.unlock())
+    await assert.rejects(
+      keychain.update(KEY, () => sample(KEY)),
+      { code: 'KEYCHAIN_LOCKED' },
+    )
+  })
+
+  it('serves what is known while the keyring is locked, at once', async (t) => {
+    const { keychain } = open(t)
+    await keychain.update(KEY, () => sample(KEY, 'known'))
+    const known = keepKnown(keychain, { clock: Date.now })
+    assert.equal((await known.refresh()).state, 'ready')
+    await keyring.lock()
+    t.after(() => keyring.unlock())
+    assert.equal((await known.refresh()).code, 'KEYCHAIN_LOCKED')
+    assert.equal(passwordOf((await known.lend(KEY))?.credential), 'known')
+    await assert.rejects(known.lend('unknown.example'), { code: 'KEYCHAIN_LOCKED' })
+    await keyring.unlock()
+    assert.equal((await known.refresh()).state, 'ready')
+  })
+
+  it('finds a keyring again that died and came back', async (t) => {
+    const { keychain } = open(t)
+    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    await keyring.kill()
+    assert.equal(await keychain.state(), 'unavailable')
+    await assert.rejects(keychain.get(KEY), {
+      code: 'KEYCHAIN_UNAVAILABLE',
+      message: /no keyring is on the session bus/,
+    })
+    await keyring.start()
+    assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
+    assert.equal(await keychain.state(), 'ready')
+  })
+
+  it('loses no acknowledged update when the keyring is killed', async (t) => {
+    const { keychain } = open(t)
+    for (let round = 0; round < 3; round += 1) {
+      let acknowledged = 0
+      const counting = (async () => {
+        for (let count = 0; count < 10_000; count += 1)
+          acknowledged = (await keychain.update(KEY, countUp(KEY)))?.seq ?? 0
+      })()
+      await Promise.all([
+        assert.rejects(counting, { code: 'KEYCHAIN_UNAVAILABLE' }),
+        sleep(100 + round * 37).then(keyring.kill),
+      ])
+      await keyring.start()
+      const stored = (await keychain.get(KEY))?.seq ?? 0
+      assert.ok(
+        acknowledged > 0 && (stored === acknowledged || stored === acknowledged + 1),
+        `${stored} after ${acknowledged}`,
+      )
+    }
+  })
+
+  it('gives up on a keyring that hangs, and goes on when it does', async (t) => {
+    const { keychain } = open(t, { timeoutMs: 500 })
+    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    keyring.stop()
+    t.after(() => keyring.resume())
+    const began = performance.now()
+    const reading = Array.from({ length: 8 }, () =>
+      assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /did not answer in time/ }),
+    )
+    await Promise.all(reading)
+    assert.ok(performance.now() - began < 2_500, 'the calls must not wait for each other')
+    keyring.resume()
+    assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
+  })
+
+  it('kills a helper that hangs in the keyring, and no other work of the daemon waits meanwhile', async (t) => {
+    const { keychain, helper } = open(t, { timeoutMs: 1_000, probe: async () => 'unlocked' })
+    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    const hanging = helper.pid()
+    keyring.stop()
+    t.after(() => keyring.resume())
+    let given = 0
+    const reading = Array.from({ length: 3 }, async () => {
+      await assert.rejects(keychain.get(KEY), {
+        code: 'KEYCHAIN_UNAVAILABLE',
+        message: /did not answer within 1000 ms/,
+      })
+      given += 1
+    })
+    await sleep(50)
+    for (let round = 0; round < 8; round += 1) await readFile(import.meta.filename)
+    assert.equal(given, 0)
+    await Promise.all(reading)
+    keyring.resume()
+    assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
+    assert.notEqual(helper.pid(), hanging)
+  })
+
+  it('names the item that it cannot read, and never shows it', async (t) => {
+    const { keychain, helper, service } = open(t)
+    await keychain.update(KEY, () => sample(KEY))
+    await helper.call({ do: 'set', service, account: KEY, text: '{"canary-4711' })
+    await assert.rejects(keychain.get(KEY), (error: Error) => {
+      assert.ok('code' in error && error.code === 'KEYCHAIN_CORRUPT')
+      assert.ok(error.message.includes(KEY) && !`${error.stack}${error.cause}`.includes('canary'))
+      return true
+    })
+    await assert.rejects(
+      keychain.update(KEY, () => sample(KEY)),
+      { code: 'KEYCHAIN_CORRUPT' },
+    )
+  })
+
+  it('lists no key whose item is gone, and takes no broken list for an empty one', async (t) => {
+    const { keychain, helper, service } = open(t)
+    for (const key of [KEY, 'b.example']) await keychain.update(key, () => sample(key))
+    await helper.call({ do: 'delete', service, account: 'b.example' })
+    assert.deepEqual(await keychain.keys(), [KEY])
+    await helper.call({ do: 'set', service, account: '#index', text: '["canary-4711"]' })
+    await assert.rejects(keychain.keys(), { code: 'KEYCHAIN_CORRUPT', message: /^((?!canary).)*$/ })
+    assert.equal(passwordOf(await keychain.get(KEY)), 'pass')
+  })
+
+  it('remembers a credential whose entry in the list was lost', async (t) => {
+    const { keychain, helper, service } = open(t)
+    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    const known = keepKnown(keychain, { clock: Date.now })
+    await known.refresh()
+    await helper.call({ do: 'delete', service, account: '#index' })
+    await known.refresh()
+    assert.equal(passwordOf(known.known(KEY)), 'kept')
+    await known.update(KEY, countUp(KEY))
+    assert.deepEqual(await known.keys(), [KEY])
+  })
+
+  it('puts no password into the argv or environment of the helper, nor more of its own environment than must be', async (t) => {
+    const environment = { ...keyring.env, NOTIFY_SOCKET: '/run/canary-4711', NODE_OPTIONS: '--title=canary-4711' }
+    const { keychain, helper } = open(t, { environment })
+    await keychain.update(KEY, () => sample(KEY, 'canary-4711'))
+    for (const file of ['cmdline', 'environ']) {
+      const text = await readFile(`/proc/${helper.pid()}/${file}`, 'utf8')
+      assert.ok(text.length > 0 && !text.includes('canary'), text)
+    }
+    assert.equal((await readFile(`/proc/${helper.pid()}/coredump_filter`, 'utf8')).trim(), '00000000')
+  })
+})
+
+it('a keychain without a session bus says so and starts nothing', async (t) => {
+  const { keychain, helper } = open(t, { environment: { HOME: '/nonexistent' } })
+  await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no session bus/ })
+  const gone = open(t, { environment: { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent/bus' } })
+  await assert.rejects(gone.keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /cannot be reached/ })
+  assert.equal(await gone.keychain.state(), 'unavailable')
+  assert.equal(helper.pid() ?? gone.helper.pid(), undefined)
+})
+
+type Options = { service?: string; timeoutMs?: number; environment?: NodeJS.ProcessEnv; probe?: ProbeLock }
+
+/** A keychain under a service name that no other test uses. */
+function open(t: TestContext, options: Options = {}) {
+  services += 1
+  const { service = `regcredd-test-${services}`, timeoutMs = 5_000, environment = keyring.env } = options
+  const helper = createHelperProcess({ timeoutMs, idleMs: 10_000, environment })
+  const keychain = createOsKeychain({
+    service,
+    timeoutMs,
+    helper,
+    probe: options.probe ?? probeSecretService(environment),
+  })
+  t.after(() => keychain.close())
+  return { keychain, helper, service }
+}
