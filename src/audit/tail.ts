@@ -10,27 +10,28 @@ const BLOCK_BYTES = 64 * 1024
 const MAX_LINE_BYTES = 256 * 1024
 
 /**
- * The newest records of a folder's audit file, oldest first: at most `limit` of them, and with `after` only those of a higher
- * number. Reads from the end, so its cost is that of what it gives. Lines that are no records are passed over; the numbers tell.
- * Throws AUDIT_UNAVAILABLE when the file cannot be read; a file that is not there holds no records.
+ * Records of a folder's audit file, oldest first, at most `limit`: the newest ones, or with `after` the ones that follow that number,
+ * so that a reader can page on. Reads from the end in blocks, so the cost is the way back to `after`. Lines that are no records
+ * are passed over; the numbers tell. Throws AUDIT_UNAVAILABLE when the file cannot be read; one that is not there holds no records.
  */
 export async function readAudit(
   folder: string,
-  { limit, after = 0 }: { limit: number; after?: number | undefined },
+  { limit, after }: { limit: number; after?: number | undefined },
 ): Promise<AuditRecord[]> {
-  const records: AuditRecord[] = []
+  const newestFirst: AuditRecord[] = []
   try {
     for await (const line of linesBackwards(join(folder, AUDIT_FILE))) {
       const record = fromLine(line)
       if (record === undefined) continue
-      if (record.seq <= after || records.length >= limit) break
-      records.push(record)
+      if (after === undefined ? newestFirst.length >= limit : record.seq <= after) break
+      newestFirst.push(record)
+      if (newestFirst.length > limit) newestFirst.shift()
     }
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'EIO'
     if (code !== 'ENOENT') throw new RegcreddError('AUDIT_UNAVAILABLE', `it cannot be read: ${code}`, { cause })
   }
-  return records.reverse()
+  return newestFirst.reverse()
 }
 
 /** Whole lines only: what stands after the last newline was never acknowledged. */
