@@ -24,13 +24,14 @@ const SECRET_NAME =
 const FOREIGN_NAME =
   /^(?:headers|rawheaders|trailers|body|rawbody|data|input|rawpacket|request|response|config|env|argv|spawnargs)$/
 
-const WORTH_SCRUBBING = /[?\s\u007f-\u009f\u200e-\u200f\u2028-\u202e\u2066-\u2069]|:\/\/|eyJ/
+const WORTH_SCRUBBING = /[?\s\u007f-\u009f\u200e-\u200f\u2028-\u202e\u2066-\u2069]|:\/\/|eyJ|ewo/
 const UNSAFE_CHARACTER = /[\u007f-\u009f\u200e-\u200f\u2028-\u202e\u2066-\u2069]/g
 const USERINFO = /:\/\/[^/\s?#"'<>]*@/g
 const URL_QUERY = /(:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/g
 const QUERY = /\?[^\s"'<>]*=[^\s"'<>]*/g
 const AUTHORIZATION = /\b(Basic|Bearer|Digest|Negotiate)\s+[A-Za-z0-9+/=._~-]{3,}/gi
-const JSON_IN_BASE64 = /eyJ[A-Za-z0-9+/_=-]{8,}(?:\.[A-Za-z0-9_-]+)*/g
+/** How `{"` and an indented `{` begin: tokens, and the `auths` of a pull secret. */
+const JSON_IN_BASE64 = /(?:eyJ|ewo[gJ])[A-Za-z0-9+/_=-]{8,}(?:\.[A-Za-z0-9_-]+)*/g
 
 const FRAME = /^ {4}at (?:(?:async |new )?[\w$.<>[\] ]{1,120} \()?(?:file:\/\/|node:|\/)[\w/.@+-]{1,250}:\d+:\d+\)?$/
 const CODE = /^[A-Z][A-Z0-9_]{1,63}$/

@@ -95,6 +95,9 @@ const plants: Record<string, unknown> = {
   'a query without a name': `https://s3.example/blob?${percent}`,
   'a token': `eyJhbGciOiJub25lIn0.${Buffer.from(CANARY).toString('base64url')}.`,
   'a pull secret': Buffer.from(JSON.stringify({ auths: { r: { password: CANARY } } })).toString('base64'),
+  'an indented pull secret': Buffer.from(JSON.stringify({ auths: { r: { password: CANARY } } }, null, '\t')).toString(
+    'base64',
+  ),
   'a URL': new URL(`https://ci:${percent}@registry.corp.example/v2/?password=${percent}#${percent}`),
   'an error of somebody': withParts(new Error(`HTTP-Code: 401 Body: ${CANARY}`), {
     body: CANARY,

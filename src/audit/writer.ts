@@ -17,8 +17,11 @@ export type AuditOptions = {
   whenFull: 'closed' | 'open'
   /** The longest time that a pull's record may lie in the page cache only; what a power cut can take. Default 1000. */
   syncIntervalMs?: number
-  /** Told of each record that could not be written, with the system's error code and how many are missing by now. */
-  onFault?: (fault: { code: string; missing: number }) => void
+  /**
+   * Told of the system's error code when writing begins to fail, and of each record that is lost (`lost` is 1, or 0 where only
+   * bringing it to the disk failed); `missing` is how many are lost by now.
+   */
+  onFault?: (fault: { code: string; lost: 0 | 1; missing: number }) => void
   /** Told when writing works again. */
   onRecovery?: (gap: { missing: number; since: string }) => void
 }
@@ -184,11 +187,12 @@ export class Audit {
     })
   }
 
-  #fault(error: unknown, missing: number): RegcreddError {
+  #fault(error: unknown, lost: 0 | 1): RegcreddError {
     const code = errnoOf(error)
+    const isNew = this.#gap === undefined
     this.#gap ??= { since: this.#options.clock().toISOString(), missing: 0, code }
-    this.#gap.missing += missing
-    this.#options.onFault?.({ code, missing: this.#gap.missing })
+    this.#gap.missing += lost
+    if (isNew || lost > 0) this.#options.onFault?.({ code, lost, missing: this.#gap.missing })
     return new RegcreddError('AUDIT_UNAVAILABLE', code, { cause: error })
   }
 }

@@ -63,7 +63,8 @@ test('with whenFull "open" pulls go on over a full disk, acts do not, and the ga
   const { full, recovered, text } = fillDisk(tempFolder(t), 'open')
   assert.equal(parse(full.text).length, full.written)
   assert.deepEqual([full.pull, full.act, full.event], ['ok', 'AUDIT_UNAVAILABLE', 'ok'])
-  assert.deepEqual(full.faults.at(-1), { code: 'ENOSPC', missing: 4 })
+  assert.deepEqual(full.faults.at(-1), { code: 'ENOSPC', lost: 1, missing: 4 })
+  assert.equal(full.faults.length, 4)
 
   assert.equal(recovered.pull, 'ok')
   assert.equal(recovered.recoveries[0].missing, 4)

@@ -1,0 +1,166 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+const KINDS = new Set(['ping', 'manifest', 'blob', 'tags', 'referrers'])
+const OTHER = 'other'
+/** Far more than the catalogue of errors has; a guard against values that somebody outside could choose. */
+const MAX_VALUES = 100
+const PULL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+const EXCHANGE_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+export type Metrics = {
+  /** A settled request at the proxy; `registry` and `kind` are absent where it was refused before they were known. */
+  pullEnded: (pull: {
+    registry: string | undefined
+    kind: string | undefined
+    method: string
+    status: number
+    code: string | undefined
+    bytes: number
+    durationMs: number
+  }) => void
+  tokenExchanged: (exchange: { registry: string; outcome: 'ok' | 'failed'; durationMs: number }) => void
+  keychainState: (state: { store: string; isReady: boolean }) => void
+  /** `state` is that of the rotation's end, `COMMITTED` or `ABORTED`. */
+  rotationEnded: (rotation: { registry: string; state: string }) => void
+  /** The outcomes of all Secrets after a mirror run, and whether some may not hold what the keychain holds. */
+  mirrorResult: (result: { outcomes: string[]; isStale: boolean }) => void
+  /** Audit records cannot be written; `lost` of them by this failure. */
+  auditFailed: (failure: { lost: number }) => void
+  auditRecovered: () => void
+  connectionsOpen: (count: number) => void
+  /** The answer to a scrape. */
+  text: () => Promise<string>
+  readonly contentType: string
+}
+
+/**
+ * The daemon's metrics, in a registry of their own. Labels have a bounded number of values: the listed registries, known kinds,
+ * methods that the proxy serves, numeric statuses; anything else counts as `other`. A repository is never a label.
+ */
+export function createMetrics({ version, registries }: { version: string; registries: string[] }): Metrics {
+  const register = new Registry()
+  const registers = [register]
+  const listed = new Set(registries)
+  const registryLabel = (name: string | undefined) => (name !== undefined && listed.has(name) ? name : OTHER)
+  const boundedCode = bounded(MAX_VALUES)
+  const boundedState = bounded(MAX_VALUES)
+  const boundedOutcome = bounded(MAX_VALUES)
+
+  const requests = new Counter({
+    name: 'regcredd_pull_requests_total',
+    help: 'Requests at the pull proxy, by what they asked for and how they ended; status 0: the connection ended before an answer.',
+    labelNames: ['registry', 'kind', 'method', 'status', 'code'],
+    registers,
+  })
+  const bytes = new Counter({
+    name: 'regcredd_pull_bytes_total',
+    help: 'Bytes of bodies that were sent to callers.',
+    labelNames: ['registry', 'kind'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'regcredd_pull_duration_seconds',
+    help: 'Time from the first byte of a request at the pull proxy to its end.',
+    labelNames: ['registry', 'kind'],
+    buckets: PULL_SECONDS,
+    registers,
+  })
+  const exchanges = new Histogram({
+    name: 'regcredd_token_exchange_duration_seconds',
+    help: 'Time that token servers took to answer, by how it ended.',
+    labelNames: ['registry', 'outcome'],
+    buckets: EXCHANGE_SECONDS,
+    registers,
+  })
+  const keychainUp = new Gauge({
+    name: 'regcredd_keychain_up',
+    help: '1 while the keychain can be read, 0 while it is locked or unavailable.',
+    labelNames: ['store'],
+    registers,
+  })
+  const rotations = new Counter({
+    name: 'regcredd_rotations_total',
+    help: 'Rotations that have ended, by their end state.',
+    labelNames: ['registry', 'state'],
+    registers,
+  })
+  const mirrorSecrets = new Gauge({
+    name: 'regcredd_mirror_secrets',
+    help: 'Secrets by what the last mirror run made of them.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const mirrorStale = new Gauge({
+    name: 'regcredd_mirror_stale',
+    help: '1 while some Secret may not hold what the keychain holds.',
+    registers,
+  })
+  const auditUp = new Gauge({
+    name: 'regcredd_audit_up',
+    help: '1 while audit records can be written.',
+    registers,
+  })
+  const auditMissing = new Counter({
+    name: 'regcredd_audit_missing_records_total',
+    help: 'Audit records that could not be written.',
+    registers,
+  })
+  const connections = new Gauge({
+    name: 'regcredd_proxy_connections',
+    help: 'Connections of callers that are open at the pull proxy.',
+    registers,
+  })
+  new Gauge({
+    name: 'regcredd_build_info',
+    help: 'Always 1; its labels tell the version.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version, node: process.versions.node }, 1)
+  auditUp.set(1)
+  collectDefaultMetrics({ register })
+
+  return {
+    pullEnded: (pull) => {
+      const registry = registryLabel(pull.registry)
+      const kind = pull.kind !== undefined && KINDS.has(pull.kind) ? pull.kind : OTHER
+      const method = pull.method === 'GET' || pull.method === 'HEAD' ? pull.method : OTHER
+      const code = pull.code === undefined ? '' : boundedCode(pull.code)
+      requests.inc({ registry, kind, method, status: statusLabel(pull.status), code })
+      bytes.inc({ registry, kind }, Math.max(0, pull.bytes))
+      duration.observe({ registry, kind }, pull.durationMs / 1000)
+    },
+    tokenExchanged: ({ registry, outcome, durationMs }) =>
+      exchanges.observe({ registry: registryLabel(registry), outcome }, durationMs / 1000),
+    keychainState: ({ store, isReady }) => keychainUp.set({ store }, isReady ? 1 : 0),
+    rotationEnded: ({ registry, state }) =>
+      rotations.inc({ registry: registryLabel(registry), state: boundedState(state) }),
+    mirrorResult: ({ outcomes, isStale }) => {
+      mirrorSecrets.reset()
+      for (const outcome of outcomes) mirrorSecrets.inc({ outcome: boundedOutcome(outcome) })
+      mirrorStale.set(isStale ? 1 : 0)
+    },
+    auditFailed: ({ lost }) => {
+      auditUp.set(0)
+      auditMissing.inc(lost)
+    },
+    auditRecovered: () => auditUp.set(1),
+    connectionsOpen: (count) => connections.set(count),
+    text: () => register.metrics(),
+    contentType: register.contentType,
+  }
+}
+
+function statusLabel(status: number): string {
+  return Number.isInteger(status) && status >= 0 && status <= 599 ? String(status) : OTHER
+}
+
+/** Lets the first `limit` different values through, and no other. */
+function bounded(limit: number): (value: string) => string {
+  const known = new Set<string>()
+  return (value) => {
+    if (known.has(value)) return value
+    if (known.size >= limit) return OTHER
+    known.add(value)
+    return value
+  }
+}
