@@ -47,7 +47,8 @@ export function createScriptedRegistry(username: string, password: string) {
       asked.push({ key, username: login.username, password: login.secret.reveal() })
       registry.onAsked(asked.length)
       await setImmediate()
-      if (registry.mood === 'hanging') await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      if (registry.mood === 'hanging' && !signal.aborted)
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
       if (registry.mood === 'down' || registry.mood === 'hanging') return { outcome: 'unreachable', detail: 'no route' }
       if (registry.mood === 'open') return { outcome: 'unverifiable', detail: 'no challenge' }
       return registry.accepts(login) ? { outcome: 'accepted' } : { outcome: 'rejected', detail: '401' }
