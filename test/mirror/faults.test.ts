@@ -135,6 +135,7 @@ for (const [what, script] of [
   ['a header that quotes the request', refusing(500, { headers: { warning: CANARY } })],
   ['an answer that is no JSON', sending(200, 'application/json', `<html>${CANARY}`)],
   ['an answer of an unknown type', sending(200, 'text/html', CANARY)],
+  ['another object', sending(200, 'application/json', JSON.stringify({ metadata: { name: CANARY, uid: 'u' } }))],
   ['an error that is no Status', sending(502, 'text/plain', CANARY)],
 ] satisfies [string, Script][]) {
   test(`no detail quotes what the server sent: ${what}`, async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { RegcreddError } from '../../src/errors.ts'
@@ -229,7 +229,7 @@ test('many rotations at once and a resync end with the newest password, without 
   await rig.close()
 })
 
-test('forty Secrets need no more connections than are busy at one time', { skip }, async () => {
+test('forty Secrets need no more connections than are busy at one time', { skip }, async (t) => {
   const namespaces = Array.from({ length: 40 }, (_, n) => `many-${n}`)
   await api.kubectl(
     ['apply', '-f', '-'],
@@ -238,6 +238,7 @@ test('forty Secrets need no more connections than are busy at one time', { skip 
       .join('\n---\n'),
   )
   const relay = await startRelay(Number(new URL(api.url).port))
+  t.after(relay.close)
   const kubeconfig = join(dirname(admin), 'relayed')
   const url = `https://127.0.0.1:${relay.port}`
   await writeFile(kubeconfig, kubeconfigText({ url, ca: api.ca, user: { token: api.tokens.admin } }))
@@ -248,8 +249,6 @@ test('forty Secrets need no more connections than are busy at one time', { skip 
   assert.ok(results.every(({ outcome }) => outcome === 'created'))
   await rig.run()
   assert.ok(relay.count() <= 8, `${relay.count()} connections for 160 calls`)
-  await rig.close()
-  await relay.close()
 })
 
 test('a token file is read, and a changed kubeconfig is taken up without a restart', { skip }, async () => {
@@ -293,6 +292,7 @@ test('no result and no change ever held the password', { skip }, () => {
 
 /** Passes bytes on and counts who came. */
 async function startRelay(target: number) {
+  const sockets = new Set<Socket>()
   let count = 0
   const server = createServer((near) => {
     count += 1
@@ -302,6 +302,7 @@ async function startRelay(target: number) {
       [near, far],
       [far, near],
     ] as const) {
+      sockets.add(one)
       one.on('error', () => other.destroy())
       one.on('close', () => other.destroy())
     }
@@ -309,5 +310,9 @@ async function startRelay(target: number) {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  return { port: address.port, count: () => count, close: () => new Promise((resolve) => server.close(resolve)) }
+  const close = () => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+  return { port: address.port, count: () => count, close }
 }
