@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type HealthParts, startHealth } from '../src/health.ts'
 
 async function start(t: TestContext, more: Partial<HealthParts> = {}) {
@@ -144,7 +145,7 @@ test('a taken port is LISTEN_FAILED with the address and what to do', async (t) 
   })
 })
 
-test('close ends connections that stay open', { timeout: 5000 }, async (t) => {
+test('close ends a connection with half a request', { timeout: 3000 }, async (t) => {
   const { port, close } = await startHealth({
     listen: { host: '127.0.0.1', port: 0 },
     ready: () => ({ ready: true, reasons: [] }),
@@ -155,7 +156,8 @@ test('close ends connections that stay open', { timeout: 5000 }, async (t) => {
   const socket = connect(port, '127.0.0.1')
   t.after(() => socket.destroy())
   socket.on('error', () => {}) // a reset is one way to be closed
-  await new Promise((resolve) => socket.once('connect', resolve))
+  await new Promise((resolve) => socket.write('GET /healthz HTTP/1.1\r\n', resolve))
+  await sleep(50) // until the server has read it
   const closed = new Promise((resolve) => socket.once('close', resolve))
   socket.resume()
   await close()
