@@ -78,7 +78,8 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
         : failed(nameOf(one.target), shared.down)
     if (applied.fault !== undefined && isOfCluster(applied.fault)) shared.down = applied.fault
     upkeep.settled(one, applied)
-    record(one, applied.result)
+    // What closing broke off is no news of the Secret.
+    if (!closing.signal.aborted) record(one, applied.result)
     return applied.result
   }
 

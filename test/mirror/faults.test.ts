@@ -196,12 +196,13 @@ test('Secrets that have not been checked for three intervals count as stale', as
   assert.ok(rig.stale())
 })
 
-test('closing breaks off a call under way', async (t) => {
+test('closing breaks off a call under way, and that is told to nobody but its caller', async (t) => {
   const { rig, fake } = await rigAgainst(t, () => undefined)
   const run = rig.run()
   await until(() => fake.calls.length === 1, 2_000)
   await rig.close()
   assert.equal((await run)[0]?.detail, 'the attempt was broken off')
+  assert.deepEqual(rig.changes, [])
 })
 
 test('an aborted rotation leaves its Secrets to the background', async (t) => {
