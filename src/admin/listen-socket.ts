@@ -8,10 +8,11 @@ import { findGroupId } from './group.ts'
 /** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
 const MAX_PATH_BYTES = 107
 const DRAIN_TIMEOUT_MS = 5_000
+const SWEEP_INTERVAL_MS = 50
 
 export type AdminListener = {
-  /** Takes no more requests, lets those under way end for five seconds, and removes the socket. */
-  close(): Promise<void>
+  /** Removes the socket and takes no more requests; those under way get so long to end (default 5 s). */
+  close(drainTimeoutMs?: number): Promise<void>
 }
 
 /**
@@ -39,7 +40,7 @@ export async function listenAdmin(
     if (thrown instanceof RegcreddError) throw thrown
     throw new RegcreddError('LISTEN_FAILED', `${socket} (${codeOf(thrown)})`, { cause: thrown })
   }
-  return { close: () => closeServer(server) }
+  return { close: (drainTimeoutMs = DRAIN_TIMEOUT_MS) => closeServer(server, drainTimeoutMs) }
 }
 
 async function makeFolder(folder: string, groupId: number | undefined): Promise<void> {
@@ -84,11 +85,14 @@ function bindClosed(server: Server, socket: string): Promise<void> {
   })
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, drainTimeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS)
+    const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
+    // A connection whose last answer ends after close() would be kept alive until its own time-out.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS)
     server.close(() => {
       clearTimeout(timer)
+      clearInterval(sweep)
       resolve()
     })
     server.closeIdleConnections()

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { inspect } from 'node:util'
+import supertest from 'supertest'
+import { createAdminApp } from '../../src/admin/app.ts'
+import type { AdminParts, AnswerLine, ListedRegistry } from '../../src/admin/parts.ts'
+import type { RotationParts } from '../../src/rotation/parts.ts'
+import { createBench, KEY } from '../rotation/kit.ts'
+
+export const PATH = `/v1/registries/${encodeURIComponent(KEY)}`
+export const OTHER = 'ghcr.example'
+
+const listed: ListedRegistry[] = [
+  { host: KEY, upstream: 'https://registry.corp.example', mode: 'required' },
+  { host: OTHER, upstream: 'https://ghcr.example', mode: 'optional' },
+]
+
+export type Desk = ReturnType<typeof createDesk>
+
+/** The admin app on real rotations, with everything that it said kept for a search. */
+export function createDesk(changes: { rotation?: Partial<RotationParts>; admin?: Partial<AdminParts> } = {}) {
+  const bench = createBench({ isListed: (key) => listed.some((one) => one.host === key), ...changes.rotation })
+  const lines: AnswerLine[] = []
+  const said: string[] = []
+  const app = createAdminApp({
+    registries: () => listed,
+    findRegistry: (host) => listed.find((one) => one.host === host.toLowerCase()),
+    credential: (key) => bench.keychain.get(key),
+    rotations: bench.rotations,
+    status: async () => ({ version: '0.1.0', keychain: await bench.keychain.state() }),
+    mirror: () => ({ configured: false, results: [], stale: false }),
+    audit: async () => [],
+    onAnswer: (line) => void lines.push(line),
+    ...changes.admin,
+  })
+  const ask = supertest(app)
+  return {
+    bench,
+    lines,
+    app,
+    ask,
+    /** Keeps an answer for `assertSilent`. */
+    heard<T extends { headers: unknown; text: string }>(answer: T): T {
+      said.push(inspect(answer.headers), answer.text ?? '')
+      return answer
+    },
+    /** Fails if a planted secret stands in any answer, log line, audited act or reported fault. */
+    assertSilent(...secrets: string[]): void {
+      const all = [
+        ...said,
+        inspect([lines, bench.acts, bench.faults], { depth: 12 }),
+        JSON.stringify(bench.acts),
+      ].join()
+      for (const secret of secrets) {
+        for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]) {
+          assert.ok(!all.includes(form), `"${form}" was said`)
+        }
+      }
+    },
+  }
+}
+
+export async function logIn(desk: Desk): Promise<void> {
+  await desk.ask.put(`${PATH}/credential`).send({ username: 'ci', password: 'old' }).expect(200)
+}
