@@ -4,7 +4,7 @@
 
 import { addKubernetes, presentKubernetes } from './setup/kubernetes.mjs'
 import { beQuiet, cacheDir, isDebian, say, withLock } from './setup/machine.mjs'
-import { addKeytar, addNodeModules, keytarLoads, keytarPackages } from './setup/npm.mjs'
+import { addKeytar, addNodeModules, prepareKeytar } from './setup/npm.mjs'
 import { addDebianTools, writeToolsFile } from './setup/tools.mjs'
 
 const [mode, ...options] = process.argv.slice(2)
@@ -19,8 +19,7 @@ if (json) beQuiet()
 const rows = await withLock(async () => {
   if (!isDebian) say('not Debian: only the npm packages are added; real parts are used where PATH has them')
   const node = await addNodeModules()
-  const morePackages = (await keytarLoads()) === null ? [] : await keytarPackages()
-  const tools = await addDebianTools(mode, morePackages)
+  const tools = await addDebianTools(mode, await prepareKeytar())
   const keytar = await addKeytar()
   const kubernetes =
     mode === 'test' || options.includes('--kubernetes') ? await addKubernetes() : await presentKubernetes()

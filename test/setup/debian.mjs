@@ -28,9 +28,6 @@ const leftOut =
 
 /** Makes sure that `packages` and what they need are unpacked in the cache. Gives the names that could not be had. */
 export async function addDebianPackages(packages) {
-  mkdirSync(join(aptDir, 'state/lists/partial'), { recursive: true })
-  mkdirSync(join(aptDir, 'cache/archives/partial'), { recursive: true })
-  mkdirSync(archives, { recursive: true })
   await freshenLists()
   const { closure, unknown } = await closureOf(packages)
   const unpacked = new Map(Object.entries(JSON.parse(readIfThere(unpackedFile) || '{}')))
@@ -39,8 +36,14 @@ export async function addDebianPackages(packages) {
   return unknown
 }
 
+/** For a tool that cannot tell its version itself. */
+export async function versionOfPackage(name) {
+  const unpacked = JSON.parse(readIfThere(unpackedFile) || '{}')[name]
+  return unpacked ?? (await run('dpkg-query', ['-W', '-f', '${Version}', name])).output
+}
+
 /** apt-get with our own lists and cache, the machine's own sources, and dpkg's true status (read only). */
-export function aptOptions() {
+function aptOptions() {
   const settings = {
     'Dir::State::lists': join(aptDir, 'state/lists'),
     'Dir::Cache': join(aptDir, 'cache'),
@@ -55,6 +58,8 @@ export function aptOptions() {
 }
 
 async function freshenLists() {
+  mkdirSync(join(aptDir, 'state/lists/partial'), { recursive: true })
+  mkdirSync(join(aptDir, 'cache/archives/partial'), { recursive: true })
   const stamp = join(aptDir, 'updated')
   if (existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < dayMs) return
   say('  fetching package lists into the cache')
@@ -109,6 +114,7 @@ async function simulate(roots) {
 }
 
 async function unpack(wanted, unpacked) {
+  mkdirSync(archives, { recursive: true })
   say(`  downloading ${wanted.length} packages: ${wanted.map(({ name }) => name).join(' ')}`)
   const fetched = await run(
     'apt-get',
@@ -149,7 +155,8 @@ function mendDevelopmentFiles(dir) {
 
 /** Installs into the system, with everything that is there left as it is. The one place that touches it, and only as root. */
 export async function installIntoSystem(packages) {
-  if (!isRoot) return false
+  if (!isRoot) return
+  await freshenLists()
   say(`  installing with apt-get, without removing or upgrading any: ${packages.join(' ')}`)
   const { code, output } = await run(
     'apt-get',
@@ -158,5 +165,4 @@ export async function installIntoSystem(packages) {
   )
   if (code !== 0)
     say(`  apt-get install failed: ${output.split('\n').find((line) => line.startsWith('E:')) ?? `exit ${code}`}`)
-  return code === 0
 }

@@ -57,9 +57,13 @@ export function run(command, args, { env = {}, cwd = projectDir, timeoutMs = 600
       cwd,
       env: { ...process.env, LC_ALL: 'C.UTF-8', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
     })
+    // Not spawn's own `timeout`: its timer outlives a command that could not be started, and holds the process.
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+    const end = (code, text) => {
+      clearTimeout(timer)
+      done({ code: code ?? -1, output: text })
+    }
     let output = ''
     const take = (chunk) => {
       output += chunk
@@ -67,8 +71,8 @@ export function run(command, args, { env = {}, cwd = projectDir, timeoutMs = 600
     }
     child.stdout.on('data', take)
     child.stderr.on('data', take)
-    child.on('error', (error) => done({ code: -1, output: error.message }))
-    child.on('close', (code) => done({ code: code ?? -1, output }))
+    child.on('error', (error) => end(-1, error.message))
+    child.on('close', (code) => end(code, output))
   })
 }
 

@@ -28,11 +28,23 @@ export async function addNodeModules() {
     const args = afresh ? ['ci'] : ['install', '--no-save']
     const { code, output } = await run('npm', [...args, '--ignore-scripts', '--no-progress'], { timeoutMs: 900_000 })
     if (code !== 0) throw new Error(`npm ${args[0]} failed:\n${output.split('\n').slice(-15).join('\n')}`)
-    const rebuilt = await run('npm', ['rebuild', 'esbuild'])
-    if (rebuilt.code !== 0) throw new Error(`npm rebuild esbuild failed:\n${rebuilt.output}`)
   }
-  const { output } = await run(pinnedNode(), ['--version'])
-  return { name: 'node', command: pinnedNode(), where: 'node_modules', version: output.trim().replace(/^v/, ''), added }
+  const version = await versionOfPinnedNode()
+  if (added) {
+    const { code, output } = await run('npm', ['rebuild', 'esbuild'])
+    if (code !== 0) throw new Error(`npm rebuild esbuild failed:\n${output}`)
+  }
+  return { name: 'node', command: pinnedNode(), where: 'node_modules', version, added }
+}
+
+/** Node 26 needs libatomic, which every compiler brings along and a bare Debian lacks. */
+async function versionOfPinnedNode() {
+  const first = await run(pinnedNode(), ['--version'])
+  const lacksAtomic = first.output.includes('libatomic.so.1')
+  if (lacksAtomic && isDebian) await installIntoSystem(['libatomic1'])
+  const { code, output } = lacksAtomic ? await run(pinnedNode(), ['--version']) : first
+  if (code !== 0) throw new Error(`${pinnedNode()} does not run; as root: apt-get install libatomic1\n${output}`)
+  return output.trim().replace(/^v/, '')
 }
 
 /** Compared by content, not by time: a fresh clone's files are all new. */
@@ -56,43 +68,43 @@ function fits(list, mine) {
   return list === undefined || list.includes(mine)
 }
 
-export async function keytarLoads() {
-  const { code, output } = await run(pinnedNode(), ['-e', "require('keytar')"])
-  return code === 0 ? null : (/^Error: .*|^.*Cannot find module.*/m.exec(output)?.[0] ?? output.slice(0, 200))
+const toolchain = ['g++', 'make', 'python3', 'pkg-config'] // each the name of its Debian package, too
+
+function lackingToolchain() {
+  return toolchain.filter((name) => onPath(name) === null)
 }
 
-/** What keytar's compilation lacks of Debian's packages that the cache can hold; [] where the system has the headers. */
-export async function keytarPackages() {
-  if (!isDebian || (await run('pkg-config', ['--exists', 'libsecret-1'])).code === 0) return []
-  return ['libsecret-1-dev']
+/** What keytar's compilation needs: the toolchain goes into the system, where root says so; gives the packages that the cache can hold. */
+export async function prepareKeytar() {
+  if (!isDebian || (await whyKeytarFails()) === null) return []
+  if (lackingToolchain().length > 0) await installIntoSystem(lackingToolchain())
+  return (await run('pkg-config', ['--exists', 'libsecret-1'])).code === 0 ? [] : ['libsecret-1-dev']
 }
 
 /** Compiles keytar when it does not load. Gives {name, version} or {name, missing}. */
 export async function addKeytar() {
   const row = { name: 'keytar', where: 'node_modules' }
   const version = () => JSON.parse(readFileSync(join(modules, 'keytar/package.json'), 'utf8')).version
-  if ((await keytarLoads()) === null) return { ...row, version: version(), added: false }
-  const lacking = { 'g++': 'g++', make: 'make', python3: 'python3', 'pkg-config': 'pkg-config' }
-  const toolchain = Object.keys(lacking).filter((name) => onPath(name) === null)
-  if (isDebian && toolchain.length > 0) await installIntoSystem(toolchain.map((name) => lacking[name]))
-  const still = toolchain.filter((name) => onPath(name) === null)
-  say(
-    still.length === 0
-      ? 'keytar: compiling it against the pinned Node'
-      : `keytar: no ${still.join(', ')}; trying its prebuilt binary`,
-  )
+  if ((await whyKeytarFails()) === null) return { ...row, version: version(), added: false }
+  const lacking = lackingToolchain()
+  const compiles = lacking.length === 0
+  say(compiles ? 'keytar: compiling it' : `keytar: no ${lacking.join(', ')} to compile it; trying its prebuilt binary`)
   const { output } = await run('npm', ['rebuild', 'keytar', '--foreground-scripts'], {
-    env: still.length === 0 ? compileEnv() : {},
-    timeoutMs: 180_000,
+    env: compiles ? compileEnv() : {},
+    timeoutMs: compiles ? 180_000 : 30_000,
   })
-  const problem = await keytarLoads()
+  const problem = await whyKeytarFails()
   if (problem === null) return { ...row, version: version(), added: true }
-  say(output.split('\n').slice(-15).join('\n'))
-  return {
-    name: 'keytar',
-    missing:
-      still.length === 0 ? problem : `${still.join(', ')} cannot be installed without root; the OS keychain is skipped`,
-  }
+  if (compiles) say(output.split('\n').slice(-15).join('\n'))
+  const missing = compiles
+    ? problem
+    : `no ${lacking.join(', ')}, and no root to install them; the OS keychain is skipped`
+  return { name: 'keytar', missing }
+}
+
+async function whyKeytarFails() {
+  const { code, output } = await run(pinnedNode(), ['-e', "require('keytar')"], { timeoutMs: 20_000 })
+  return code === 0 ? null : (/^Error: .*/m.exec(output)?.[0] ?? output.slice(0, 200))
 }
 
 /** node-gyp fetches Node's headers over the network unless it is shown those that came with the pinned Node. */

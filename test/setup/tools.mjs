@@ -1,7 +1,7 @@
 // The real parts: which command, out of which Debian package, for which purpose, and where it was found.
 import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { addDebianPackages } from './debian.mjs'
+import { addDebianPackages, versionOfPackage } from './debian.mjs'
 import {
   cacheDir,
   cacheEnv,
@@ -22,7 +22,7 @@ export const toolsFile = join(cacheDir, 'tools.json')
 const everywhere = ['demo', 'test', 'bench']
 const debianTools = [
   { name: 'openssl', package: 'openssl', probe: ['version'], modes: everywhere },
-  { name: 'htpasswd', package: 'apache2-utils', probe: [], modes: everywhere },
+  { name: 'htpasswd', package: 'apache2-utils', probe: null, modes: everywhere },
   { name: 'docker-registry', package: 'docker-registry', probe: ['--version'], modes: everywhere },
   { name: 'containerd', package: 'containerd', probe: ['--version'], modes: everywhere },
   { name: 'runc', package: 'runc', probe: ['--version'], modes: everywhere },
@@ -68,7 +68,8 @@ function locate(name) {
 async function row(tool, added, problem) {
   const found = locate(tool.name)
   if (found === null) return { name: tool.name, missing: problem }
-  return { name: tool.name, ...found, version: await versionOf(found, tool.probe), added }
+  const version = tool.probe === null ? await versionOfPackage(tool.package) : await versionOf(found, tool.probe)
+  return { name: tool.name, ...found, version, added }
 }
 
 /** Asks the tool itself, once for each state of its file. */
@@ -77,7 +78,6 @@ export async function versionOf({ command, where }, probe) {
   const stamp = `${command} ${mtimeMs} ${size}`
   const before = knownTools().find((known) => known.stamp === stamp)
   if (before) return before.version
-  if (probe.length === 0) return '–'
   const { code, output } = await run(command, probe, { env: where === 'cache' ? cacheEnv() : {}, timeoutMs: 20_000 })
   const version = /v?\d+\.\d+[\w.+~-]*/.exec(output)?.[0] ?? /\b\d{3}\b/.exec(output)?.[0]
   if (version === undefined)
