@@ -39,6 +39,7 @@ export async function addDebianPackages(packages) {
 /** For a tool that cannot tell its version itself. */
 export async function versionOfPackage(name) {
   const unpacked = JSON.parse(readIfThere(unpackedFile) || '{}')[name]
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own syntax
   return unpacked ?? (await run('dpkg-query', ['-W', '-f', '${Version}', name])).output
 }
 
