@@ -89,6 +89,17 @@ test('no core, no swap, no NODE_OPTIONS, and nothing that breaks Node', () => {
   assert.doesNotMatch(all.get('SystemCallFilter')?.join(' ') ?? '', /~.*@ipc/)
 })
 
+test('nothing can be run from a folder that the daemon may write', () => {
+  const all = settings()
+  const writable = [
+    `/run/${all.get('RuntimeDirectory')}`,
+    `/var/lib/${all.get('StateDirectory')}`,
+    `/var/log/${all.get('LogsDirectory')}`,
+    ...['/tmp', '/var/tmp', '/dev/shm'],
+  ]
+  assert.deepEqual(all.get('NoExecPaths')?.[0]?.split(' '), writable)
+})
+
 test('the folders of the unit are those of the configuration', () => {
   const { proxy, admin, audit } = configFile.parse({
     registries: [{ host: 'docker.io' }],
