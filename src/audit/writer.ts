@@ -209,8 +209,8 @@ function highestRotatedSeq(folder: string): number {
 function unwritable(folder: string, cause: unknown): RegcreddError {
   const code = errnoOf(cause)
   const remedies: Record<string, string> = {
-    EACCES: `let the user of the daemon (uid ${process.getuid?.()}) write there, or set audit.folder to another folder`,
-    EPERM: `let the user of the daemon (uid ${process.getuid?.()}) write there, or set audit.folder to another folder`,
+    EACCES: `let the user of the daemon (uid ${process.geteuid?.()}) write there, or set audit.folder to another folder`,
+    EPERM: `let the user of the daemon (uid ${process.geteuid?.()}) write there, or set audit.folder to another folder`,
     EROFS: 'the file system is read-only; set audit.folder to another folder',
     ENOSPC: 'the disk is full; make room there',
     ENOTDIR: 'a part of that path is a file; set audit.folder to another folder',

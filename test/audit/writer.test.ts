@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readFileSync, renameSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { AdminAct } from '../../src/audit/record.ts'
@@ -135,6 +144,22 @@ test('a folder that cannot be made is refused with its name and what to do', asy
       assert.ok(error.message.includes(folder))
       return true
     })
+  }
+})
+
+test('a folder that belongs to somebody else is refused with the uid that needs it', async (t) => {
+  const folder = tempFolder(t)
+  chmodSync(folder, 0o500)
+  if (process.geteuid?.() === 0) {
+    process.seteuid?.(65_534) // root may write everywhere
+  }
+  try {
+    await assert.rejects(openAudit(optionsFor(folder)), {
+      code: 'AUDIT_UNAVAILABLE',
+      message: /EACCES: let the user of the daemon \(uid \d+\) write there/,
+    })
+  } finally {
+    process.seteuid?.(process.getuid?.() ?? 0)
   }
 })
 
