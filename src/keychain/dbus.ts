@@ -1,5 +1,4 @@
-import { connect } from 'node:net'
-import { addAbortSignal } from 'node:stream'
+import { connect, type Socket } from 'node:net'
 
 // The few pieces of the D-Bus protocol that one method call after another takes.
 // https://dbus.freedesktop.org/doc/dbus-specification.html § Message Protocol, § Authentication Protocol, § Server Addresses
@@ -26,8 +25,9 @@ export type DbusCall = {
 export type DbusAnswer = { body: Buffer } | { error: string }
 
 export type DbusConnection = {
-  /** One call at a time. Throws the socket's error when the connection breaks. */
+  /** Throws what broke the connection, when it breaks before the answer. */
   call(call: DbusCall): Promise<DbusAnswer>
+  isClosed(): boolean
   close(): void
 }
 
@@ -52,59 +52,48 @@ function unescapeBytes(escaped: string): string {
   return Buffer.from(escaped.replaceAll('%', ''), 'hex').toString('utf8')
 }
 
-/** Connects to the bus behind a unix socket as the user of this process. Throws the socket's error, or what `signal` was aborted with. */
+/**
+ * Connects to the bus behind a unix socket as the user of this process. `signal` ends the attempt; the connection itself lives
+ * until it is closed or breaks. Throws the socket's error, or AbortError.
+ */
 export async function connectDbus(socketPath: string, signal: AbortSignal): Promise<DbusConnection> {
-  const socket = addAbortSignal(signal, connect(socketPath))
-  const chunks = socket[Symbol.asyncIterator]()
-  let received = Buffer.alloc(0)
+  const socket = connect(socketPath)
+  const giveUp = () => socket.destroy(new DOMException('the bus did not answer', 'AbortError'))
+  signal.addEventListener('abort', giveUp)
+  if (signal.aborted) giveUp()
+  const receive = receiver(socket)
+  const pending = new Map<number, PromiseWithResolvers<DbusAnswer>>()
   let serial = 0
 
-  async function receiveMore(): Promise<void> {
-    const { value, done } = await chunks.next()
-    if (done) throw new Error('the bus closed the connection')
-    received = Buffer.concat([received, value])
-  }
-
-  async function receive(sizeBytes: number): Promise<Buffer> {
-    while (received.length < sizeBytes) await receiveMore()
-    const taken = received.subarray(0, sizeBytes)
-    received = received.subarray(sizeBytes)
-    return taken
-  }
-
-  async function receiveLine(): Promise<string> {
-    while (!received.includes('\r\n') && received.length < MAX_MESSAGE_SIZE_BYTES) await receiveMore()
-    return (await receive(received.indexOf('\r\n') + 2)).toString('latin1')
-  }
-
-  async function receiveMessage() {
-    const fixed = await receive(FIXED_HEADER_SIZE_BYTES)
-    // A bus passes messages on in their sender's byte order, and all senders are on this machine: x64 or arm64.
-    if (fixed.toString('latin1', 0, 1) !== 'l') throw new Error('a message in an unknown byte order')
-    const bodySizeBytes = fixed.readUInt32LE(4)
-    const fieldsSizeBytes = fixed.readUInt32LE(12)
-    if (bodySizeBytes + fieldsSizeBytes > MAX_MESSAGE_SIZE_BYTES) throw new Error('a message that is too long')
-    const fields = await receive(roundUp(fieldsSizeBytes, 8))
-    const body = await receive(bodySizeBytes)
-    return { type: fixed.readUInt8(1), fields: readFields(fields.subarray(0, fieldsSizeBytes)), body }
-  }
-
-  async function call(request: DbusCall): Promise<DbusAnswer> {
+  function call(request: DbusCall): Promise<DbusAnswer> {
+    const answer = Promise.withResolvers<DbusAnswer>()
     serial += 1
-    socket.write(encodeCall(request, serial))
+    pending.set(serial, answer)
+    if (socket.destroyed) fail(new Error('the connection to the bus is closed'))
+    else socket.write(encodeCall(request, serial))
+    return answer.promise
+  }
+
+  function fail(error: unknown): void {
+    socket.destroy()
+    for (const { reject } of pending.values()) reject(error)
+    pending.clear()
+  }
+
+  async function deliverAnswers(): Promise<never> {
     for (;;) {
-      const { type, fields, body } = await receiveMessage()
-      if (fields.get(FIELD.replySerial) !== serial) continue
-      if (type === METHOD_RETURN) return { body }
-      if (type === ERROR) return { error: String(fields.get(FIELD.errorName) ?? 'unnamed') }
+      const { type, fields, body } = await receiveMessage(receive)
+      const replySerial = fields.get(FIELD.replySerial)
+      if (typeof replySerial !== 'number' || (type !== METHOD_RETURN && type !== ERROR)) continue
+      const answer = type === ERROR ? { error: String(fields.get(FIELD.errorName) ?? 'unnamed') } : { body }
+      pending.get(replySerial)?.resolve(answer)
+      pending.delete(replySerial)
     }
   }
 
   try {
-    const user = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex')
-    socket.write(`\0AUTH EXTERNAL ${user}\r\n`)
-    if (!(await receiveLine()).startsWith('OK ')) throw new Error('the bus refused this user')
-    socket.write('BEGIN\r\n')
+    await authenticate(socket, receive)
+    deliverAnswers().catch(fail)
     const bus = {
       destination: 'org.freedesktop.DBus',
       path: '/org/freedesktop/DBus',
@@ -112,11 +101,60 @@ export async function connectDbus(socketPath: string, signal: AbortSignal): Prom
     }
     const hello = await call({ ...bus, member: 'Hello', signature: '', body: Buffer.alloc(0) })
     if ('error' in hello) throw new Error(`the bus refused the connection: ${hello.error}`)
+    return {
+      call,
+      isClosed: () => socket.destroyed,
+      close: () => fail(new Error('the connection to the bus was closed')),
+    }
   } catch (error) {
     socket.destroy()
     throw error
+  } finally {
+    signal.removeEventListener('abort', giveUp)
   }
-  return { call, close: () => socket.destroy() }
+}
+
+/** Gives the next so many bytes; with a text, all up to and with that text. */
+type Receive = (wanted: number | string) => Promise<Buffer>
+
+function receiver(socket: Socket): Receive {
+  const chunks: AsyncIterator<Buffer> = socket[Symbol.asyncIterator]()
+  let received = Buffer.alloc(0)
+  return async (wanted) => {
+    const sizeBytes = () => {
+      if (typeof wanted === 'number') return wanted
+      const at = received.indexOf(wanted)
+      return at === -1 ? Number.POSITIVE_INFINITY : at + wanted.length
+    }
+    while (received.length < sizeBytes()) {
+      if (received.length > MAX_MESSAGE_SIZE_BYTES) throw new Error('the bus sent too much')
+      const { value, done } = await chunks.next()
+      if (done) throw new Error('the bus closed the connection')
+      received = Buffer.concat([received, value])
+    }
+    const taken = received.subarray(0, sizeBytes())
+    received = received.subarray(taken.length)
+    return taken
+  }
+}
+
+async function authenticate(socket: Socket, receive: Receive): Promise<void> {
+  const user = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex')
+  socket.write(`\0AUTH EXTERNAL ${user}\r\n`)
+  if (!(await receive('\r\n')).toString('latin1').startsWith('OK ')) throw new Error('the bus refused this user')
+  socket.write('BEGIN\r\n')
+}
+
+async function receiveMessage(receive: Receive) {
+  const fixed = await receive(FIXED_HEADER_SIZE_BYTES)
+  // A bus passes messages on in their sender's byte order, and all senders are on this machine: x64 or arm64.
+  if (fixed.toString('latin1', 0, 1) !== 'l') throw new Error('a message in an unknown byte order')
+  const bodySizeBytes = fixed.readUInt32LE(4)
+  const fieldsSizeBytes = fixed.readUInt32LE(12)
+  if (bodySizeBytes + fieldsSizeBytes > MAX_MESSAGE_SIZE_BYTES) throw new Error('a message that is too long')
+  const fields = await receive(roundUp(fieldsSizeBytes, 8))
+  const body = await receive(bodySizeBytes)
+  return { type: fixed.readUInt8(1), fields: readFields(fields.subarray(0, fieldsSizeBytes)), body }
 }
 
 /** A body of strings or object paths, signature `s` or `o` each. */
@@ -127,7 +165,7 @@ export function encodeStrings(...texts: string[]): Buffer {
   }, Buffer.alloc(0))
 }
 
-/** Reads a body of signature `s` or `o`. */
+/** Reads a body of signature `s` or `o`. Throws RangeError for one that is too short. */
 export function decodeString(body: Buffer): string {
   return body.toString('utf8', 4, 4 + body.readUInt32LE(0))
 }

@@ -5,10 +5,7 @@ import type { Keychain } from './keychain.ts'
 import { createMemoryKeychain } from './memory.ts'
 import { createOsKeychain } from './os.ts'
 import { createHelperProcess } from './os-process.ts'
-import { probeSecretService } from './secret-service.ts'
-
-/** Long enough for the calls of one refresh or rotation, short enough that an idle daemon is one process. */
-const HELPER_IDLE_MS = 10_000
+import { createLockProbe } from './secret-service.ts'
 
 /**
  * Opens the one keychain that the config names; none stands in for another. Throws KEYCHAIN_UNAVAILABLE or CONFIG_INVALID when the
@@ -22,9 +19,9 @@ export async function openKeychain(config: Config['keychain'], environment: Node
       return openFileKeychain(config.path, await findKey(config.keyFile, environment))
     case 'os': {
       const { service, timeoutMs } = config
-      const helper = createHelperProcess({ timeoutMs, idleMs: HELPER_IDLE_MS, environment })
+      const helper = createHelperProcess({ timeoutMs, environment })
       // Only the Secret Service mistakes "locked" for "absent"; the keychain of macOS asks its user, or refuses.
-      const probe = process.platform === 'linux' ? probeSecretService(environment) : undefined
+      const probe = process.platform === 'linux' ? createLockProbe(environment) : undefined
       return createOsKeychain({ service, timeoutMs, helper, probe })
     }
   }

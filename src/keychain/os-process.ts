@@ -16,8 +16,6 @@ export type HelperCall = WithoutId<HelperRequest>
 export type HelperOptions = {
   /** How long one call may take before the process is killed. */
   timeoutMs: number
-  /** How long an idle process is kept. */
-  idleMs: number
   environment: NodeJS.ProcessEnv
   /** The script that runs keytar. Default: os-helper beside this file, `.ts` as this or `.mjs` in the bundle. */
   script?: string
@@ -35,16 +33,14 @@ export type HelperProcess = {
   close(): Promise<void>
 }
 
-/** Keeps at most one helper process, started when it is needed. */
+/** Keeps one helper process, started with the first call. It stays: each new client of the bus can crash gnome-keyring (secret-service.ts). */
 export function createHelperProcess(options: HelperOptions): HelperProcess {
   const script = options.script ?? helperScript(import.meta.url)
   let helper: ChildProcess | undefined
-  let idle: NodeJS.Timeout | undefined
   let queue: Promise<unknown> = Promise.resolve()
   let lastId = 0
 
   function discard(): void {
-    clearTimeout(idle)
     helper?.kill('SIGKILL')
     helper = undefined
   }
@@ -88,7 +84,6 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
   }
 
   async function perform(request: HelperCall): Promise<string | undefined> {
-    clearTimeout(idle)
     try {
       let outcome = await attempt(request)
       if ('failure' in outcome) {
@@ -96,8 +91,6 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
         outcome = await attempt(request)
       }
       if ('failure' in outcome) throw unavailable('the keyring refused', new Error(outcome.failure))
-      idle = setTimeout(discard, options.idleMs)
-      idle.unref()
       return outcome.text
     } catch (error) {
       discard()

@@ -6,7 +6,7 @@ import type { Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
 import { formatIndex, INDEX_ACCOUNT, parseIndex } from './os-index.ts'
 import type { HelperProcess } from './os-process.ts'
-import type { ProbeLock } from './secret-service.ts'
+import type { LockProbe } from './secret-service.ts'
 import { storeState } from './store-state.ts'
 
 export type OsKeychainOptions = {
@@ -16,7 +16,7 @@ export type OsKeychainOptions = {
   timeoutMs: number
   helper: HelperProcess
   /** Absent where the system's keychain says by itself that it is locked. */
-  probe: ProbeLock | undefined
+  probe: LockProbe | undefined
 }
 
 /** A keychain in the keyring of the operating system. Nothing is asked of it before the first call. */
@@ -24,7 +24,7 @@ export function createOsKeychain({ service, timeoutMs, helper, probe }: OsKeycha
   const runLocked = createLocks()
 
   async function requireUnlocked(): Promise<void> {
-    if ((await probe?.(AbortSignal.timeout(timeoutMs))) !== 'locked') return
+    if ((await probe?.ask(AbortSignal.timeout(timeoutMs))) !== 'locked') return
     throw new RegcreddError(
       'KEYCHAIN_LOCKED',
       'log in to the desktop, or restart gnome-keyring-daemon with --unlock and the password of the keyring on its standard input',
@@ -99,6 +99,9 @@ export function createOsKeychain({ service, timeoutMs, helper, probe }: OsKeycha
         return undefined
       }),
     state: () => storeState(() => readText(INDEX_ACCOUNT)),
-    close: () => helper.close(),
+    async close() {
+      probe?.close()
+      await helper.close()
+    },
   }
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectDbus, encodeStrings } from '../../src/keychain/dbus.ts'
-import { probeSecretService } from '../../src/keychain/secret-service.ts'
+import { createLockProbe, type LockProbe } from '../../src/keychain/secret-service.ts'
 import { startServer } from './server-process.ts'
 import { needTool, skipWithout } from './tools.ts'
 
@@ -36,8 +36,10 @@ export type Keyring = {
   resume(): void
   /** kill -9. The bus stays. */
   kill(): Promise<void>
-  /** After `kill`: unlocked by default. */
+  /** After `kill`: unlocked. */
   start(): Promise<void>
+  /** After `kill`: with no keyring on disk and no password, as where nobody has logged in yet. */
+  startEmpty(): Promise<void>
   close(): Promise<void>
 }
 
@@ -55,12 +57,13 @@ export async function startKeyring(): Promise<Keyring> {
     XDG_DATA_HOME: folders.data,
     DBUS_SESSION_BUS_ADDRESS: address,
   }
+  const probe = createLockProbe(env)
   let daemon: ChildProcess
 
   async function start(): Promise<void> {
     daemon = run(env, ['--foreground', '--unlock', '--components=secrets'])
     daemon.stdin?.end(PASSWORD)
-    await until(env, 'unlocked')
+    await until(probe, /^unlocked$/)
   }
 
   async function kill(): Promise<void> {
@@ -71,6 +74,7 @@ export async function startKeyring(): Promise<Keyring> {
   }
 
   async function close(): Promise<void> {
+    probe.close()
     await kill()
     await bus.stop()
     await rm(root, { recursive: true, force: true })
@@ -86,14 +90,19 @@ export async function startKeyring(): Promise<Keyring> {
     env,
     folder: join(folders.data, 'keyrings'),
     start,
+    async startEmpty() {
+      await rm(join(folders.data, 'keyrings'), { recursive: true })
+      daemon = run(env, ['--foreground', '--components=secrets'])
+      await until(probe, /no default collection/)
+    },
     kill,
     async lock() {
       await lockCollection(join(root, 'bus'))
-      await until(env, 'locked')
+      await until(probe, /^locked$/)
     },
     async unlock() {
       await unlockAsPamDoes(join(folders.runtime, 'keyring', 'control'))
-      await until(env, 'unlocked')
+      await until(probe, /^unlocked$/)
     },
     stop: () => void daemon.kill('SIGSTOP'),
     resume: () => void daemon.kill('SIGCONT'),
@@ -135,16 +144,16 @@ function run(env: NodeJS.ProcessEnv, args: string[]): ChildProcess {
   return child
 }
 
-async function until(env: NodeJS.ProcessEnv, wanted: 'locked' | 'unlocked'): Promise<void> {
-  const probe = probeSecretService(env)
+/** Waits until the keyring, asked over and over, answers like this; an error counts by its message. */
+async function until(probe: LockProbe, wanted: RegExp): Promise<void> {
   const signal = AbortSignal.timeout(READY_WITHIN_MS)
   let last: unknown
   while (!signal.aborted) {
-    last = await probe(AbortSignal.timeout(1_000)).catch((error: unknown) => error)
-    if (last === wanted) return
+    last = await probe.ask(signal).catch((error: unknown) => error)
+    if (wanted.test(String(last))) return
     await sleep(20)
   }
-  throw new Error(`the keyring is not ${wanted} after ${READY_WITHIN_MS} ms: ${last}`)
+  throw new Error(`the keyring does not say ${wanted} after ${READY_WITHIN_MS} ms: ${last}`)
 }
 
 /**

@@ -4,8 +4,8 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keepKnown } from '../../src/keychain/known.ts'
 import { createOsKeychain } from '../../src/keychain/os.ts'
-import { createHelperProcess } from '../../src/keychain/os-process.ts'
-import { type ProbeLock, probeSecretService } from '../../src/keychain/secret-service.ts'
+import { createHelperProcess, type HelperProcess } from '../../src/keychain/os-process.ts'
+import { createLockProbe, type LockProbe } from '../../src/keychain/secret-service.ts'
 import { type Keyring, skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { describeKeychain } from './conformance.ts'
 import { countUp, passwordOf, sample } from './sample.ts'
@@ -13,22 +13,39 @@ import { countUp, passwordOf, sample } from './sample.ts'
 const KEY = 'r.example'
 const skip = skipWithoutKeyring()
 let keyring: Keyring
+let helper: HelperProcess | undefined
+let probe: LockProbe | undefined
 let services = 0
 
 before(async () => {
   if (skip === false) keyring = await startKeyring()
 })
-after(() => keyring?.close())
+after(async () => {
+  probe?.close()
+  await helper?.close()
+  await keyring?.close()
+})
 
 describeKeychain({
   name: 'a real keyring',
   skip,
   durable: true,
   open: async (t) => {
-    const { keychain, service } = open(t)
-    return { keychain, reopen: async () => open(t, { service }).keychain }
+    services += 1
+    const service = `regcredd-conformance-${services}`
+    return {
+      keychain: { ...shared(service), close: async () => undefined },
+      reopen: async () => open(t, { service }).keychain,
+    }
   },
 })
+
+/** Most tests share one helper and one connection: each new client of the bus can crash gnome-keyring. */
+function shared(service: string) {
+  helper ??= createHelperProcess({ timeoutMs: 5_000, environment: keyring.env })
+  probe ??= createLockProbe(keyring.env)
+  return createOsKeychain({ service, timeoutMs: 5_000, helper, probe })
+}
 
 describe('the store in the keyring', { skip }, () => {
   it('tells a locked keyring from an absent credential', async (t) => {
@@ -50,8 +67,7 @@ describe('the store in the keyring', { skip }, () => {
   })
 
   it('calls nothing absent that a keyring hides which is locked in the midst of a reading', async (t) => {
-    const answers: ('locked' | 'unlocked')[] = ['unlocked', 'locked']
-    const { keychain } = open(t, { probe: async () => answers.shift() ?? 'locked' })
+    const { keychain } = open(t, { probe: says('unlocked', 'locked') })
     await keyring.lock()
     t.after(() => keyring.unlock())
     await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_LOCKED' })
@@ -59,12 +75,11 @@ describe('the store in the keyring', { skip }, () => {
 
   it('says of a refused writing that the keyring was locked in its midst', async (t) => {
     const { helper, service } = open(t)
-    const answers: ('locked' | 'unlocked')[] = ['unlocked', 'unlocked', 'unlocked', 'unlocked', 'unlocked']
     const keychain = createOsKeychain({
       service,
       timeoutMs: 2_000,
       helper,
-      probe: async () => answers.shift() ?? 'locked',
+      probe: says('unlocked', 'unlocked', 'unlocked', 'unlocked', 'unlocked', 'locked'),
     })
     await keyring.lock()
     t.after(() => keyring.unlock())
@@ -106,14 +121,15 @@ describe('the store in the keyring', { skip }, () => {
     const { keychain } = open(t)
     for (let round = 0; round < 3; round += 1) {
       let acknowledged = 0
-      const counting = (async () => {
-        for (let count = 0; count < 10_000; count += 1)
+      let killing: Promise<void> | undefined
+      const counting = async () => {
+        for (let count = 0; count < 10_000; count += 1) {
           acknowledged = (await keychain.update(KEY, countUp(KEY)))?.seq ?? 0
-      })()
-      await Promise.all([
-        assert.rejects(counting, { code: 'KEYCHAIN_UNAVAILABLE' }),
-        sleep(100 + round * 37).then(keyring.kill),
-      ])
+          if (count === 2) killing = sleep(round * 7).then(keyring.kill)
+        }
+      }
+      await assert.rejects(counting(), { code: 'KEYCHAIN_UNAVAILABLE' })
+      await killing
       await keyring.start()
       const stored = (await keychain.get(KEY))?.seq ?? 0
       assert.ok(
@@ -139,7 +155,7 @@ describe('the store in the keyring', { skip }, () => {
   })
 
   it('kills a helper that hangs in the keyring, and no other work of the daemon waits meanwhile', async (t) => {
-    const { keychain, helper } = open(t, { timeoutMs: 1_000, probe: async () => 'unlocked' })
+    const { keychain, helper } = open(t, { timeoutMs: 1_000, probe: says('unlocked') })
     await keychain.update(KEY, () => sample(KEY, 'kept'))
     const hanging = helper.pid()
     keyring.stop()
@@ -210,6 +226,15 @@ describe('the store in the keyring', { skip }, () => {
   })
 })
 
+it('a keyring that nobody has ever unlocked is not ready', { skip }, async (t) => {
+  const fresh = await startKeyring()
+  t.after(() => fresh.close())
+  await fresh.kill()
+  await fresh.startEmpty()
+  const { keychain } = open(t, { environment: fresh.env })
+  await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no default collection/ })
+})
+
 it('a keychain without a session bus says so and starts nothing', async (t) => {
   const { keychain, helper } = open(t, { environment: { HOME: '/nonexistent' } })
   await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no session bus/ })
@@ -219,18 +244,33 @@ it('a keychain without a session bus says so and starts nothing', async (t) => {
   assert.equal(helper.pid() ?? gone.helper.pid(), undefined)
 })
 
-type Options = { service?: string; timeoutMs?: number; environment?: NodeJS.ProcessEnv; probe?: ProbeLock }
+/** Answers in turn, and goes on with the last. */
+function says(...answers: [State, ...State[]]): LockProbe {
+  const [first, ...others] = answers
+  let next: State = first
+  return {
+    async ask() {
+      const answer = next
+      next = others.shift() ?? next
+      return answer
+    },
+    close: () => undefined,
+  }
+}
+
+type State = 'locked' | 'unlocked'
+type Options = { service?: string; timeoutMs?: number; environment?: NodeJS.ProcessEnv; probe?: LockProbe }
 
 /** A keychain under a service name that no other test uses. */
 function open(t: TestContext, options: Options = {}) {
   services += 1
   const { service = `regcredd-test-${services}`, timeoutMs = 5_000, environment = keyring.env } = options
-  const helper = createHelperProcess({ timeoutMs, idleMs: 10_000, environment })
+  const helper = createHelperProcess({ timeoutMs, environment })
   const keychain = createOsKeychain({
     service,
     timeoutMs,
     helper,
-    probe: options.probe ?? probeSecretService(environment),
+    probe: options.probe ?? createLockProbe(environment),
   })
   t.after(() => keychain.close())
   return { keychain, helper, service }
