@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { type RegcreddError, toRegcreddError } from '../errors.ts'
 import { ociErrorBody } from '../registry/oci-error.ts'
-import type { Exchange, Outcome } from './exchange.ts'
+import type { Outcome } from './exchange.ts'
 import { callerHeaders } from './headers.ts'
 import { localLink } from './link.ts'
 import type { Pull } from './pull.ts'
@@ -10,7 +10,6 @@ import { discard, streamAnswer } from './stream.ts'
 
 /** Passes an answer on to the caller; gives what became of it. Never throws. */
 export async function passOn(
-  exchange: Exchange,
   pull: Pull,
   served: Served,
   response: ServerResponse,
@@ -34,8 +33,8 @@ export async function passOn(
     return { status, bytes: 0, complete: true, digest: shown, code: undefined, cause: undefined }
   }
   if (headers['link'] === undefined) delete headers['link']
-  const { bytes, complete } = await streamAnswer(answer, response, status, headers, idleTimeoutMs)
-  const code = complete || exchange.signal.aborted ? undefined : 'UPSTREAM_UNREACHABLE'
+  const { bytes, complete, brokenBy } = await streamAnswer(answer, response, status, headers, idleTimeoutMs)
+  const code = brokenBy === 'registry' ? 'UPSTREAM_UNREACHABLE' : undefined
   return { status, bytes, complete, digest: shown, code, cause: undefined }
 }
 

@@ -22,7 +22,7 @@ export type ProxyParts = ServeParts & {
 
 export type ProxyLimits = { headersTimeoutMs: number; maxConnections: number }
 
-export type Proxy = {
+export type PullProxy = {
   /** The port that is listened on, for `:0`. */
   port: number
   connections(): Promise<number>
@@ -34,7 +34,7 @@ export type Proxy = {
  * Starts the pull proxy.
  * @throws LISTEN_FAILED
  */
-export async function startProxy(listen: ListenAddress, limits: ProxyLimits, parts: ProxyParts): Promise<Proxy> {
+export async function startProxy(listen: ListenAddress, limits: ProxyLimits, parts: ProxyParts): Promise<PullProxy> {
   const server = createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
@@ -95,7 +95,7 @@ async function answer(
   exchange.registry = registry
   parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
-  return passOn(exchange, pull, served, response, registry.limits.answerTimeoutMs)
+  return passOn(pull, served, response, registry.limits.answerTimeoutMs)
 }
 
 /**

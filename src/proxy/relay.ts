@@ -2,6 +2,7 @@ import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server
 import { Readable } from 'node:stream'
 import httpProxy from 'http-proxy'
 import { RegcreddError } from '../errors.ts'
+import { toConnectionError } from '../upstream/connection-error.ts'
 
 /** Token servers of large organisations make tokens of many KiB; node's default of 16 KiB for all headers fails on them. */
 const MAX_HEADER_BYTES = 65_536
@@ -60,6 +61,9 @@ export function createRelay(): Relay {
         request,
         started: (clientRequest) => {
           sent = clientRequest
+          // http-proxy folds `//` in a path into one; a store's signed URL must arrive as it was given.
+          clientRequest.path = request.to.pathname + request.to.search
+          standIn.push(null)
           if (signal.aborted) clientRequest.destroy()
         },
         answered: (answer) => {
@@ -82,34 +86,19 @@ export function createRelay(): Relay {
           buffer: standIn,
           ssl: { maxHeaderSize: MAX_HEADER_BYTES } as never,
         },
-        (error) => stop(toUpstreamError(error)),
+        (error) => stop(toConnectionError(error)),
       )
     })
   }
   return { send }
 }
 
+/** Ends only when the socket is there (`proxyReq`), so that until then nothing is flushed and the path can be set. */
 function standInFor(request: RelayRequest): StandIn {
-  return Object.assign(Readable.from([]), {
+  return Object.assign(new Readable({ read: () => undefined }), {
     method: request.method,
-    // http-proxy folds `//` in a path into one; a store's signed URL must arrive as it was given.
-    url: request.to.pathname.replace(/\/(?=\/)/g, '/%2F').replace(/%2F\//g, '%2F') + request.to.search,
+    url: '/',
     headers: request.headers,
     socket: { destroyed: false as const },
   })
-}
-
-function toUpstreamError(error: unknown): RegcreddError {
-  if (error instanceof RegcreddError) return error
-  const { code, cause } = error as NodeJS.ErrnoException
-  if (cause instanceof RegcreddError) return cause
-  if (code?.startsWith('HPE_')) return new RegcreddError('UPSTREAM_MALFORMED', undefined, { cause: error })
-  if (code === 'ETIMEDOUT' || code === 'ESOCKETTIMEDOUT')
-    return new RegcreddError('UPSTREAM_TIMEOUT', undefined, { cause: error })
-  return new RegcreddError('UPSTREAM_UNREACHABLE', reasonOf(code), { cause: error })
-}
-
-/** Node's own code names (ECONNREFUSED, CERT_HAS_EXPIRED, …) say what is wrong and hold nothing secret. */
-function reasonOf(code: string | undefined): string | undefined {
-  return code !== undefined && /^[A-Z0-9_]+$/.test(code) ? code : undefined
 }

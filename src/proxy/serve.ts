@@ -71,8 +71,7 @@ export async function servePull(
     if (send.onlySize) headers['range'] = 'bytes=0-0'
     const authorization = authorizationHeader(send.authorization, credential, token)
     if (authorization !== undefined) headers['authorization'] = authorization
-    const agents = parts.agentsOf(registry)
-    const agent = originOf(send.to) === originOf(registry.upstream) ? agents.registry : agents.elsewhere(send.to)
+    const agent = parts.agentsOf(registry).towards(send.to)
     exchange.upstream = originOf(send.to)
     exchange.version = send.authorization.by === 'nobody' ? undefined : send.authorization.version
     const { answerTimeoutMs } = registry.limits

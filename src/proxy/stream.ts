@@ -1,7 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 
-export type Streamed = { bytes: number; complete: boolean }
+/** `brokenBy` says who ended it before its end. */
+export type Streamed = { bytes: number; complete: boolean; brokenBy: 'registry' | 'caller' | undefined }
 
 /**
  * Streams an answer to the caller, untouched. A body that the registry cuts short resets the caller's connection, so that containerd
@@ -16,22 +17,28 @@ export async function streamAnswer(
   idleTimeoutMs: number,
 ): Promise<Streamed> {
   let bytes = 0
+  let brokenBy: Streamed['brokenBy']
+  answer.once('error', () => {
+    brokenBy ??= 'registry'
+  })
+  response.once('close', () => {
+    brokenBy ??= 'caller'
+  })
   response.writeHead(status, headers)
+  // A caller that reads slowly pauses the registry's socket; that silence is not the registry's.
+  const idle = setTimeout(() => (response.writableNeedDrain ? idle.refresh() : answer.destroy()), idleTimeoutMs)
   answer.on('data', (piece: Buffer) => {
     bytes += piece.length
-  })
-  // A caller that reads slowly pauses the registry's socket; that silence is not the registry's.
-  answer.setTimeout(idleTimeoutMs, () => {
-    if (!response.writableNeedDrain) answer.destroy()
+    idle.refresh()
   })
   try {
     await pipeline(answer, response)
-    return { bytes, complete: true }
+    return { bytes, complete: true, brokenBy: undefined }
   } catch {
     // pipeline has destroyed both ends by now: whoever is still there sees a reset.
-    return { bytes, complete: false }
+    return { bytes, complete: false, brokenBy }
   } finally {
-    answer.setTimeout(0)
+    clearTimeout(idle)
   }
 }
 

@@ -274,7 +274,7 @@ test('whatever a registry answers, it ends, and no authorization leaves the regi
   const answer = fc.record({
     status: fc.constantFrom(200, 206, 301, 302, 307, 400, 401, 403, 404, 429, 500),
     location,
-    challenges: fc.constantFrom([], [BASIC], [BEARER], [BASIC, BEARER], ['Negotiate'], ['Basic realm="']),
+    challenges: fc.constantFrom<string[][]>([], [BASIC], [BEARER], [BASIC, BEARER], ['Negotiate'], ['Basic realm="']),
   })
   fc.assert(
     fc.property(

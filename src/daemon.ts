@@ -1,0 +1,249 @@
+import { hostname } from 'node:os'
+import packageJson from '../package.json' with { type: 'json' }
+import { createAdminApp } from './admin/app.ts'
+import { listenAdmin } from './admin/listen-socket.ts'
+import type { AdminAct } from './audit/record.ts'
+import { readAudit } from './audit/tail.ts'
+import { openAudit } from './audit/writer.ts'
+import type { Registry } from './config/config.ts'
+import { loadConfig } from './config/load.ts'
+import { RegcreddError, toRegcreddError } from './errors.ts'
+import { startHealth } from './health.ts'
+import { type KnownKeychain, keepKnown } from './keychain/known.ts'
+import { openKeychain } from './keychain/open.ts'
+import { createLogger, type Logger } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { createMirror } from './mirror/mirror.ts'
+import { readCallerToken } from './proxy/caller-token-file.ts'
+import { startProxy } from './proxy/listener.ts'
+import { createPreference } from './proxy/preference.ts'
+import { createRelay } from './proxy/relay.ts'
+import { createPullReport } from './pull-report.ts'
+import { canonicalName } from './registry/host.ts'
+import type { Act } from './rotation/acts.ts'
+import { createRotations } from './rotation/machine.ts'
+import { realTime } from './rotation/real-time.ts'
+import { readinessOf, type StatusParts, statusOf } from './status.ts'
+import { createNotifier } from './systemd/notify.ts'
+import { type Agents, createAgents } from './upstream/agents.ts'
+import { createTokens } from './upstream/tokens.ts'
+import { createVerify } from './upstream/verify.ts'
+
+const KEYCHAIN_REFRESH_MS = 60_000
+
+/**
+ * Runs the daemon until `signal` aborts: builds the parts in order, and closes them in reverse, pulls under way first.
+ * @throws CONFIG_INVALID, LISTEN_FAILED, AUDIT_UNAVAILABLE and the keychain's errors at the start
+ */
+export async function serve({ configPath, signal }: { configPath: string; signal: AbortSignal }): Promise<void> {
+  const notifier = createNotifier(process.env)
+  refuseDebugging()
+  const config = await loadConfig(configPath)
+  const log = createLogger({ level: config.log.level })
+  const { version } = packageJson
+  const metrics = createMetrics({ version, registries: config.registries.map(({ name }) => name) })
+  await using stack = new AsyncDisposableStack()
+
+  const audit = await openAudit({
+    folder: config.audit.folder,
+    node: hostname(),
+    clock: () => new Date(),
+    whenFull: config.audit.whenFull,
+    onFault: ({ code, lost, missing }) => {
+      metrics.auditFailed({ lost })
+      log.error({ code, missing }, 'the audit cannot be written')
+    },
+    onRecovery: (gap) => {
+      metrics.auditRecovered()
+      log.warn(gap, 'the audit can be written again')
+    },
+  })
+  stack.defer(() => audit.close())
+  audit.event({ type: 'daemon.start', detail: { version } })
+  stack.defer(() => audit.event({ type: 'daemon.stop', detail: { version } }))
+  stack.use(onSignal('SIGHUP', () => attempt(log, 'the audit file could not be reopened', () => audit.reopen())))
+
+  const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now })
+  stack.defer(() => keychain.close())
+  const refresh = () => refreshKeychain(keychain, metrics, log)
+  await refresh()
+  const refreshing = setInterval(refresh, KEYCHAIN_REFRESH_MS).unref()
+  stack.defer(() => clearInterval(refreshing))
+
+  const agentsOf = createAgentsOf(config.registries)
+  stack.defer(() => agentsOf.close())
+  const nowMs = () => performance.now()
+  const upstreamParts = { agentsOf: agentsOf.of, nowMs, wallNowMs: Date.now, userAgent: `regcredd/${version}` }
+  const tokens = createTokens(upstreamParts)
+
+  const mirror = createMirror({
+    config: config.kubernetes,
+    readCredential: (key) => keychain.get(key),
+    time: realTime,
+    onChange: (status) => log[status.outcome === 'failed' ? 'warn' : 'info']({ ...status }, 'mirror'),
+  })
+  stack.defer(() => mirror.close())
+
+  const isListed = (key: string) => config.registries.some(({ name }) => name === key)
+  const rotations = createRotations({
+    keychain,
+    verify: createVerify(config.registries, upstreamParts),
+    mirror: mirror.mirror,
+    onAct: (act) => {
+      if (act.phase === 'outcome') tokens.forgetRegistry(act.target)
+      countRotation(metrics, act)
+      audit.act(recordOf(act))
+    },
+    onFault: (thrown, about) => log.error({ ...about, err: thrown }, 'a rotation met a fault'),
+    isListed,
+    ...realTime,
+  })
+  stack.defer(() => rotations.close())
+
+  const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
+  const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
+  const proxy = await startProxy(
+    listen,
+    { headersTimeoutMs, maxConnections },
+    {
+      registries: config.registries,
+      defaultRegistry: config.proxy.defaultRegistry,
+      callers: callers === 'open' ? { mode: 'open' } : { mode: 'token', token: await readCallerToken(callerTokenFile) },
+      nowMs,
+      relay: createRelay(),
+      tokens,
+      preference: createPreference(nowMs),
+      agentsOf: agentsOf.of,
+      asksBasic: new Set(),
+      lend: async (name) => (await keychain.lend(name))?.credential,
+      ...report,
+    },
+  )
+  stack.defer(() => proxy.close(drainTimeoutMs))
+
+  const status: StatusParts = {
+    config: { ...config, proxy: { ...config.proxy, listen: { ...listen, port: proxy.port } } },
+    version,
+    node: hostname(),
+    startedAt: new Date(),
+    audit,
+    keychain,
+    mirror,
+    stopping: () => signal.aborted,
+  }
+  const health = await startHealth({
+    listen: config.health.listen,
+    ready: () => readinessOf(status),
+    metricsText: async () => {
+      metrics.connectionsOpen(await proxy.connections())
+      const outcomes = mirror.results().map(({ outcome }) => outcome)
+      metrics.mirrorResult({ outcomes, isStale: mirror.stale() })
+      return metrics.text()
+    },
+    metricsContentType: metrics.contentType,
+    onError: (thrown) => log.error({ err: thrown }, 'health'),
+  })
+  stack.defer(() => health.close())
+
+  const listedRegistries = config.registries.map(({ name, upstream, credential }) => ({
+    host: name,
+    upstream: upstream.origin,
+    mode: credential,
+  }))
+  const admin = await listenAdmin(
+    createAdminApp({
+      registries: () => listedRegistries,
+      findRegistry: (host) => listedRegistries.find((one) => one.host === canonicalName(host).name),
+      credential: (key) => keychain.get(key),
+      rotations,
+      status: async () => statusOf(status),
+      mirror: () => ({
+        configured: config.kubernetes !== undefined,
+        results: mirror
+          .results()
+          .flatMap(({ registries, checkedAt, ...result }) =>
+            registries.map((host) => ({ ...result, host, at: checkedAt })),
+          ),
+        stale: mirror.stale(),
+      }),
+      audit: (range) => readAudit(config.audit.folder, range),
+      onAnswer: ({ error, ...line }) => {
+        if (error === undefined) log.info(line, 'admin')
+        else log.warn({ ...line, code: error.code, err: error }, 'admin')
+      },
+    }),
+    config.admin,
+  )
+  stack.defer(() => admin.close())
+
+  // Not waited for: a locked keychain must not keep pulls of what is known from being served.
+  void rotations.resume()
+  mirror.start()
+  await notifier.ready(`serving pulls on ${listen.host}:${proxy.port}`)
+  notifier.startWatchdog((thrown) => log.warn({ err: thrown }, 'watchdog'))
+  log.info({ version, proxy: `${listen.host}:${proxy.port}`, health: health.port, callers }, 'ready')
+
+  await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())))
+  log.info({ drainTimeoutMs }, 'stopping')
+  await attemptAsync(log, 'the service manager could not be told', () => notifier.stopping(drainTimeoutMs))
+}
+
+/** SIGUSR1 and NODE_OPTIONS can open a debugger, which reads every password. */
+function refuseDebugging(): void {
+  process.on('SIGUSR1', () => undefined)
+  if (process.env['NODE_OPTIONS'] === undefined) return
+  throw new RegcreddError(
+    'CONFIG_INVALID',
+    'NODE_OPTIONS is set and could open a debugger or load foreign code; unset it',
+  )
+}
+
+function onSignal(name: NodeJS.Signals, act: () => void): Disposable {
+  process.on(name, act)
+  return { [Symbol.dispose]: () => void process.off(name, act) }
+}
+
+function attempt(log: Logger, failure: string, act: () => void): void {
+  try {
+    act()
+  } catch (thrown) {
+    log.error({ err: toRegcreddError(thrown) }, failure)
+  }
+}
+
+async function attemptAsync(log: Logger, failure: string, act: () => Promise<void>): Promise<void> {
+  await act().catch((thrown: unknown) => log.error({ err: toRegcreddError(thrown) }, failure))
+}
+
+async function refreshKeychain(keychain: KnownKeychain, metrics: Metrics, log: Logger): Promise<void> {
+  const before = keychain.seen()
+  const seen = await keychain.refresh()
+  metrics.keychainState({ store: keychain.store, isReady: seen.state === 'ready' })
+  if (seen.state === before.state && seen.code === before.code) return
+  log[seen.state === 'ready' && seen.code === undefined ? 'info' : 'error']({ ...seen }, 'keychain')
+}
+
+function createAgentsOf(registries: readonly Registry[]): { of: (registry: Registry) => Agents; close: () => void } {
+  const agents = new Map(registries.map((registry) => [registry, createAgents(registry)]))
+  return {
+    of: (registry) => {
+      const found = agents.get(registry)
+      if (found === undefined) throw new TypeError('only listed registries have agents')
+      return found
+    },
+    close: () => {
+      for (const one of agents.values()) one.close()
+    },
+  }
+}
+
+function recordOf(act: Act): AdminAct {
+  const { phase, id, actor, action, target, outcome, detail } = act
+  return { type: phase === 'intent' ? 'admin.intent' : 'admin.outcome', id, actor, action, target, outcome, detail }
+}
+
+function countRotation(metrics: Metrics, act: Act): void {
+  if (act.phase !== 'outcome' || act.outcome !== 'ok') return
+  if (act.action === 'rotation.commit') metrics.rotationEnded({ registry: act.target, state: 'COMMITTED' })
+  if (act.action === 'rotation.abort') metrics.rotationEnded({ registry: act.target, state: 'ABORTED' })
+}

@@ -1,0 +1,75 @@
+import type { Audit } from './audit/writer.ts'
+import type { Config } from './config/config.ts'
+import type { KnownKeychain } from './keychain/known.ts'
+import type { MirrorRoom } from './mirror/mirror.ts'
+
+export type StatusParts = {
+  config: Config
+  version: string
+  node: string
+  startedAt: Date
+  audit: Audit
+  keychain: KnownKeychain
+  mirror: MirrorRoom
+  /** Whether the stop has begun. */
+  stopping: () => boolean
+}
+
+export type Readiness = { ready: boolean; reasons: string[] }
+
+/** Whether pulls can be served in full, and every reason why not, or why only in part: one line each, in plain words. */
+export function readinessOf({ config, audit, keychain, mirror, stopping }: StatusParts): Readiness {
+  const faults: string[] = []
+  const warnings: string[] = []
+  if (stopping()) faults.push('the daemon is stopping')
+  const { state, since, code, detail } = keychain.seen()
+  if (state !== 'ready') {
+    faults.push(
+      `the keychain is ${state} since ${since}${said(code, detail)}; credentials that were read before serve on`,
+    )
+  } else if (code !== undefined)
+    warnings.push(`warning: the keychain holds an item that cannot be read${said(code, detail)}`)
+  const written = audit.check()
+  if (!written.writable) {
+    const line = `the audit cannot be written since ${written.since} (${written.code}); ${written.missing} records are missing`
+    if (config.audit.whenFull === 'closed') faults.push(`${line}; pulls are refused`)
+    else warnings.push(`warning: ${line}; pulls are served`)
+  }
+  if (config.kubernetes !== undefined && mirror.stale()) {
+    const failed = mirror.results().filter(({ outcome }) => outcome === 'failed').length
+    warnings.push(
+      `warning: ${failed === 0 ? 'not all' : failed} mirrored Secrets ${failed === 0 ? 'are known to be up to date' : 'could not be written'}; see regcredd mirror`,
+    )
+  }
+  return { ready: faults.length === 0, reasons: [...faults, ...warnings] }
+}
+
+function said(code: string | undefined, detail: string | undefined): string {
+  if (code === undefined) return ''
+  return detail === undefined ? ` (${code})` : ` (${code}: ${detail})`
+}
+
+/** What `GET /v1/status` answers. */
+export function statusOf(parts: StatusParts): object {
+  const { config, version, node, startedAt, audit, keychain, mirror } = parts
+  const { listen, callers } = config.proxy
+  const secrets = mirror.results().map(({ outcome }) => outcome)
+  return {
+    ...readinessOf(parts),
+    version,
+    node,
+    startedAt: startedAt.toISOString(),
+    registries: config.registries.length,
+    proxy: { listen: `${listen.host}:${listen.port}`, callers },
+    keychain: { store: keychain.store, ...keychain.seen() },
+    audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },
+    mirror:
+      config.kubernetes === undefined
+        ? null
+        : {
+            stale: mirror.stale(),
+            secrets: secrets.length,
+            failed: secrets.filter((outcome) => outcome === 'failed').length,
+          },
+  }
+}

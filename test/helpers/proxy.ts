@@ -1,0 +1,146 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import type { Registry } from '../../src/config/config.ts'
+import type { Credential } from '../../src/keychain/credential.ts'
+import type { CallerPolicy } from '../../src/proxy/caller.ts'
+import type { Exchange, Outcome } from '../../src/proxy/exchange.ts'
+import { type PullProxy, startProxy } from '../../src/proxy/listener.ts'
+import { createPreference } from '../../src/proxy/preference.ts'
+import { createRelay } from '../../src/proxy/relay.ts'
+import { Secret } from '../../src/secret.ts'
+import { type Agents, createAgents } from '../../src/upstream/agents.ts'
+import { createTokens } from '../../src/upstream/tokens.ts'
+
+export type TestProxy = PullProxy & {
+  /** Requests as they were begun and as they ended, in order. */
+  begun: Exchange[]
+  ended: { exchange: Exchange; outcome: Outcome }[]
+  setCredential(name: string, passwords: { current: string; pending?: string; previous?: string }): void
+  get(path: string, options?: { method?: string; headers?: Record<string, string | string[]> }): Promise<Got>
+  /** What `begun` throws, for an audit that cannot be written. */
+  failBegin: Error | undefined
+  /** What a look-up in the keychain throws. */
+  failLend: Error | undefined
+}
+
+export type Got = { status: number; headers: IncomingMessage['headers']; body: Buffer; cut: boolean }
+
+/** A listed registry with every field filled in. */
+export function listed(name: string, upstream: URL, more: Partial<Registry> = {}): Registry {
+  const slash = name.indexOf('/')
+  return {
+    name,
+    host: slash === -1 ? name : name.slice(0, slash),
+    path: slash === -1 ? '' : name.slice(slash + 1),
+    upstream,
+    serverName: undefined,
+    ca: undefined,
+    repositories: undefined,
+    realms: [],
+    allowAddresses: [],
+    credential: 'optional',
+    canary: undefined,
+    limits: { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000, maxConnections: 16 },
+    ...more,
+  }
+}
+
+/** The proxy room with the real upstream room, in this process, on a port of its own. */
+export async function startTestProxy(
+  registries: Registry[],
+  callers: CallerPolicy = { mode: 'open' },
+): Promise<TestProxy> {
+  const credentials = new Map<string, Credential>()
+  const agents = new Map<Registry, Agents>()
+  const agentsOf = (registry: Registry) => {
+    const known = agents.get(registry) ?? createAgents(registry)
+    agents.set(registry, known)
+    return known
+  }
+  const nowMs = () => performance.now()
+  const state: Pick<TestProxy, 'begun' | 'ended' | 'failBegin' | 'failLend'> = {
+    begun: [],
+    ended: [],
+    failBegin: undefined,
+    failLend: undefined,
+  }
+  const proxy = await startProxy(
+    { host: '127.0.0.1', port: 0 },
+    { headersTimeoutMs: 2_000, maxConnections: 100 },
+    {
+      registries,
+      defaultRegistry: 'docker.io',
+      callers,
+      nowMs,
+      relay: createRelay(),
+      tokens: createTokens({ agentsOf, nowMs, wallNowMs: Date.now, userAgent: 'regcredd/test' }),
+      preference: createPreference(nowMs),
+      agentsOf,
+      asksBasic: new Set(),
+      lend: async (name) => {
+        if (test.failLend !== undefined) throw test.failLend
+        return credentials.get(name)
+      },
+      begun: (exchange) => {
+        if (test.failBegin !== undefined) throw test.failBegin
+        test.begun.push(exchange)
+      },
+      ended: (exchange, outcome) => {
+        test.ended.push({ exchange, outcome })
+      },
+    },
+  )
+  let seq = 0
+  const test: TestProxy = Object.assign(state, {
+    port: proxy.port,
+    connections: proxy.connections,
+    close: async (drainTimeoutMs: number) => {
+      await proxy.close(drainTimeoutMs)
+      for (const one of agents.values()) one.close()
+    },
+    setCredential: (key: string, passwords: { current: string; pending?: string; previous?: string }) => {
+      seq += 1
+      const given = Object.entries(passwords)
+      const ids = Object.fromEntries(given.map(([label], place) => [label, `v${seq * 10 + place}`]))
+      const versions = given.map(([label, password]) => ({
+        id: ids[label] ?? '',
+        username: 'ci',
+        secret: new Secret(password),
+        email: undefined,
+        createdAt: '2026-01-01T00:00:00Z',
+      }))
+      const labels = { current: ids['current'], pending: ids['pending'], previous: ids['previous'] }
+      credentials.set(key, { schema: 1, key, seq, ...labels, versions, rotations: [] })
+    },
+    get: (path: string, options?: { method?: string; headers?: Record<string, string | string[]> }) =>
+      ask(proxy.port, path, options),
+  })
+  return test
+}
+
+/** One request to a port of this machine; a connection that is cut in mid-body is told, not thrown. */
+export function ask(
+  port: number,
+  path: string,
+  options: { method?: string; headers?: Record<string, string | string[]> } = {},
+): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({
+      host: '127.0.0.1',
+      port,
+      path,
+      method: options.method ?? 'GET',
+      headers: options.headers ?? {},
+      agent: false,
+    })
+    request.on('error', reject)
+    request.on('response', (answer) => {
+      const pieces: Buffer[] = []
+      const done = (cut: boolean) =>
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(pieces), cut })
+      answer.on('data', (piece: Buffer) => pieces.push(piece))
+      answer.on('end', () => done(false))
+      answer.on('error', () => done(true))
+    })
+    request.end()
+  })
+}
