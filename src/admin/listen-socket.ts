@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { RegcreddError } from '../errors.ts'
+import { bindClosed } from './bind-closed.ts'
 import { findGroupId } from './group.ts'
 
 /** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
@@ -67,22 +68,6 @@ async function removeStale(socket: string): Promise<void> {
   // Only a refused connection says that nobody listens; EAGAIN, for one, is said by a daemon that is busy.
   if (codeOf(fault) !== 'ECONNREFUSED') throw fault
   await unlink(socket)
-}
-
-/** Binds with mode 0600. Node binds a path before listen() returns, so the umask of the process is changed for no other work. */
-function bindClosed(server: Server, socket: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    const umask = process.umask(0o177)
-    try {
-      server.listen({ path: socket }, () => {
-        server.off('error', reject)
-        resolve()
-      })
-    } finally {
-      process.umask(umask)
-    }
-  })
 }
 
 function closeServer(server: Server, drainTimeoutMs: number): Promise<void> {
