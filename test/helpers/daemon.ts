@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AuditRecord } from '../../src/audit/record.ts'
+import { mainPath, type Outcome, type RunOptions, run } from '../cli/regcredd.ts'
+import { type ServerProcess, startServer } from './server-process.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: each test knows the answer that it asks for
+export type RestAnswer = { status: number; headers: IncomingMessage['headers']; body: any }
+
+export type Daemon = {
+  /** Everything that it has of its own: configuration, keychain, socket, audit. */
+  folder: string
+  pid: number
+  /** `127.0.0.1:PORT` of the pull proxy. */
+  proxy: string
+  /** `http://127.0.0.1:PORT` of /healthz, /readyz and /metrics. */
+  health: string
+  socket: string
+  configFile: string
+  callerToken: string
+  /** Its standard output and error so far. */
+  log(): string
+  cli(args: string[], options?: RunOptions): Promise<Outcome>
+  rest(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<RestAnswer>
+  audit(): Promise<AuditRecord[]>
+  /** SIGTERM, and waits for its end. */
+  stop(): Promise<void>
+  /** SIGKILL, and waits for its end. */
+  kill(): Promise<void>
+  /** Starts it again in the same folder, on the same ports. */
+  start(): Promise<void>
+  /** Stops it and removes its folder. */
+  close(): Promise<void>
+}
+
+export type DaemonOptions = {
+  /** `registries` of the configuration. */
+  registries: object[]
+  /** More of the configuration; replaces sections. */
+  config?: Record<string, unknown>
+  env?: NodeJS.ProcessEnv
+}
+
+/** Starts a real daemon as a process of its own, with a file keychain unless `config` says otherwise; every path lies in a temp folder. */
+export async function startDaemon({ registries, config = {}, env = {} }: DaemonOptions): Promise<Daemon> {
+  const folder = await mkdtemp(join(tmpdir(), 'regcredd-daemon-'))
+  for (const name of ['state', 'log', 'run']) await mkdir(join(folder, name), { mode: 0o700 })
+  const keyFile = join(folder, 'keychain.key')
+  await writeFile(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 })
+  const socket = join(folder, 'run/admin.sock')
+  const configFile = join(folder, 'config.json')
+  const written = {
+    registries,
+    keychain: { store: 'file', path: join(folder, 'state/keychain.json'), keyFile },
+    health: { listen: '127.0.0.1:0' },
+    admin: { socket },
+    audit: { folder: join(folder, 'log') },
+    ...config,
+    proxy: {
+      listen: '127.0.0.1:0',
+      callerTokenFile: join(folder, 'state/caller-token'),
+      ...(config['proxy'] as object),
+    },
+  }
+  await writeFile(configFile, JSON.stringify(written, undefined, 2))
+
+  let server: ServerProcess | undefined
+  let earlier = ''
+  const daemon: Daemon = {
+    folder,
+    pid: 0,
+    proxy: '',
+    health: '',
+    socket,
+    configFile,
+    callerToken: '',
+    log: () => earlier + (server?.log() ?? ''),
+    cli: (args, options = {}) =>
+      run(args, { ...options, env: { REGCREDD_SOCKET: socket, REGCREDD_CONFIG: configFile, ...options.env } }),
+    rest: (method, path, body, headers) => rest(socket, method, path, body, headers),
+    audit: async () => {
+      const lines = await readFile(join(folder, 'log/audit.jsonl'), 'utf8')
+      return lines
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+    },
+    async start() {
+      server = await startServer({
+        tool: { command: process.execPath, env: { PATH: process.env['PATH'], HOME: folder }, version: process.version },
+        args: ['--disable-warning=DEP0060', mainPath, 'serve', '--config', configFile],
+        env,
+        ready: /"proxy":"([^"]+)","health":(\d+).*"msg":"ready"/,
+      })
+      const [, proxy = '', health = ''] = server.ready
+      daemon.pid = server.pid
+      daemon.proxy = proxy
+      daemon.health = `http://127.0.0.1:${health}`
+      if ((written.proxy as { callers?: string }).callers !== 'open') {
+        daemon.callerToken = (await readFile(join(folder, 'state/caller-token'), 'utf8')).trim()
+      }
+      // The next start takes the same ports, as a real one does.
+      await writeFile(
+        configFile,
+        JSON.stringify({
+          ...written,
+          proxy: { ...written.proxy, listen: proxy },
+          health: { listen: `127.0.0.1:${health}` },
+        }),
+      )
+    },
+    async stop() {
+      await server?.stop()
+      earlier += server?.log() ?? ''
+      server = undefined
+    },
+    async kill() {
+      if (server !== undefined) process.kill(server.pid, 'SIGKILL')
+      await daemon.stop()
+    },
+    async close() {
+      await daemon.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  try {
+    await daemon.start()
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+  return daemon
+}
+
+async function rest(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<RestAnswer> {
+  const request = httpRequest({ socketPath, method, path, headers: { 'content-type': 'application/json', ...headers } })
+  request.end(body === undefined ? undefined : JSON.stringify(body))
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    request.on('response', resolve).on('error', reject)
+  })
+  const said = await text(answer)
+  return { status: answer.statusCode ?? 0, headers: answer.headers, body: said === '' ? undefined : JSON.parse(said) }
+}
+
+/** Asks until the answer is so; fails after `withinMs` with what was asked for. */
+export async function eventually<T>(
+  what: string,
+  ask: () => T | undefined | false | Promise<T | undefined | false>,
+  withinMs = 5_000,
+): Promise<T> {
+  const deadline = Date.now() + withinMs
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined && answer !== false) return answer
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)
+    await sleep(20)
+  }
+}
