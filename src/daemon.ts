@@ -98,7 +98,6 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     isListed,
     ...realTime,
   })
-  stack.defer(() => rotations.close())
 
   const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
@@ -174,7 +173,8 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     }),
     config.admin,
   )
-  stack.defer(() => admin.close())
+  // Together: a client that waits for a rotation gets its answer when the rotations stop.
+  stack.defer(async () => void (await Promise.all([admin.close(), rotations.close()])))
 
   // Not waited for: a locked keychain must not keep pulls of what is known from being served.
   void rotations.resume()

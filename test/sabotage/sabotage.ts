@@ -64,8 +64,8 @@ async function runTest(
   if (signal === 'SIGKILL') return 'took too long'
   const line = output.split('\n').find((text) => /^\s*(not )?ok \d+ - /.test(text) && tapName(text) === test)
   if (line !== undefined) return line.trimStart().startsWith('not ok') ? 'failed' : 'passed'
-  // A source file that no longer loads fails the test file as a whole.
-  return /^not ok \d+ - .*\.test\.ts/m.test(output) ? 'failed' : 'did not run'
+  // A source file that no longer loads fails the test file as a whole, which proves nothing of the test.
+  return 'did not run'
 }
 
 function tapName(line: string): string {
