@@ -4,7 +4,6 @@ import { after, before, test } from 'node:test'
 import { type Containerd, startContainerd, writeHostsToml } from './containerd.ts'
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts'
 import { type PushedImage, pushImage } from './image.ts'
-import { skopeoInspect } from './skopeo.ts'
 import { skipWithout, skipWithoutRootAnd } from './tools.ts'
 
 const login = { username: 'ci', password: 'first password' }
@@ -63,13 +62,6 @@ test('a file that names a server never lets containerd fall back to the host in 
   await writeHostsToml(containerd.certsDir, 'gone.corp.example', { url: 'http://127.0.0.1:9' })
   await assert.rejects(containerd.cri.pullImage('gone.corp.example/team/app:1'), /127\.0\.0\.1:9.*refused/)
   assert.doesNotMatch(containerd.log(), /lookup gone\.corp\.example/)
-})
-
-test('skopeo reads the digest of the pushed image with the password, and is refused without it', { skip }, async () => {
-  const name = `${registry.host}/team/app:1`
-  const { Digest } = await skopeoInspect(name, { ca: registry.ca?.cert, login })
-  assert.equal(Digest, image.manifestDigest)
-  await assert.rejects(skopeoInspect(name, { ca: registry.ca?.cert }), /unauthorized/)
 })
 
 test('a layer of the asked size arrives whole in the registry', { skip }, async () => {

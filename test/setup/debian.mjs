@@ -13,7 +13,6 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { userInfo } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { cacheDir, debianRoot, isRoot, libDirs, readIfThere, run, say } from './machine.mjs'
 
@@ -48,7 +47,8 @@ function aptOptions() {
   const settings = {
     'Dir::State::lists': join(aptDir, 'state/lists'),
     'Dir::Cache': join(aptDir, 'cache'),
-    'APT::Sandbox::User': userInfo().username,
+    // As root, apt would become _apt, which cannot write to root's home.
+    ...(isRoot && { 'APT::Sandbox::User': 'root' }),
     'Acquire::Languages': 'none',
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled': 'false',
     'Acquire::Retries': '2',
