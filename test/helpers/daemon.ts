@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuditRecord } from '../../src/audit/record.ts'
 import { mainPath, type Outcome, type RunOptions, run } from '../cli/regcredd.ts'
-import { type ServerProcess, startServer } from './server-process.ts'
+import { type Ended, type ServerProcess, startServer } from './server-process.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: each test knows the answer that it asks for
 export type RestAnswer = { status: number; headers: IncomingMessage['headers']; body: any }
@@ -28,6 +28,8 @@ export type Daemon = {
   cli(args: string[], options?: RunOptions): Promise<Outcome>
   rest(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<RestAnswer>
   audit(): Promise<AuditRecord[]>
+  /** Waits until it ends, by itself or by a signal that the test sends to `pid`. */
+  ended(): Promise<Ended>
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>
   /** SIGKILL, and waits for its end. */
@@ -44,10 +46,12 @@ export type DaemonOptions = {
   /** More of the configuration; replaces sections. */
   config?: Record<string, unknown>
   env?: NodeJS.ProcessEnv
+  /** A command that starts the daemon: its own command line is appended, and its pid must stay the same (`exec "$@"`). HOME is the folder. */
+  wrap?: string[]
 }
 
 /** Starts a real daemon as a process of its own, with a file keychain unless `config` says otherwise; every path lies in a temp folder. */
-export async function startDaemon({ registries, config = {}, env = {} }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({ registries, config = {}, env = {}, wrap = [] }: DaemonOptions): Promise<Daemon> {
   const folder = await mkdtemp(join(tmpdir(), 'regcredd-daemon-'))
   for (const name of ['state', 'log', 'run']) await mkdir(join(folder, name), { mode: 0o700 })
   const keyFile = join(folder, 'keychain.key')
@@ -91,10 +95,14 @@ export async function startDaemon({ registries, config = {}, env = {} }: DaemonO
         .map((line) => JSON.parse(line))
     },
     async start() {
+      const own = [process.execPath, '--disable-warning=DEP0060', mainPath, 'serve', '--config', configFile]
+      const [command = '', ...args] = [...wrap, ...own]
       server = await startServer({
-        tool: { command: process.execPath, env: { PATH: process.env['PATH'], HOME: folder }, version: process.version },
-        args: ['--disable-warning=DEP0060', mainPath, 'serve', '--config', configFile],
+        tool: { command, env: { PATH: process.env['PATH'], HOME: folder }, version: process.version },
+        args,
         env,
+        // What it might leave there, a core for one, is found and removed.
+        cwd: folder,
         ready: /"proxy":"([^"]+)","health":(\d+).*"msg":"ready"/,
       })
       const [, proxy = '', health = ''] = server.ready
@@ -113,6 +121,10 @@ export async function startDaemon({ registries, config = {}, env = {} }: DaemonO
           health: { listen: `127.0.0.1:${health}` },
         }),
       )
+    },
+    async ended() {
+      if (server === undefined) throw new Error('the daemon was not started')
+      return server.ended
     },
     async stop() {
       await server?.stop()

@@ -9,8 +9,12 @@ export type ServerProcess = {
   ready: RegExpExecArray
   /** All that it has written so far, standard output and error as they came. */
   log: () => string
+  /** Resolves when it has ended, by itself or by a signal. */
+  ended: Promise<Ended>
   stop: () => Promise<void>
 }
+
+export type Ended = { code: number | null; signal: NodeJS.Signals | null }
 
 export type ServerCommand = { tool: Tool; args: string[]; ready: RegExp; env?: NodeJS.ProcessEnv; cwd?: string }
 
@@ -25,6 +29,7 @@ process.on('exit', () => {
 export async function startServer({ tool, args, ready, env, cwd }: ServerCommand): Promise<ServerProcess> {
   const child = spawn(tool.command, args, { env: { ...tool.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
+  const ended = new Promise<Ended>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk))
   let failure: Error | undefined
@@ -33,7 +38,7 @@ export async function startServer({ tool, args, ready, env, cwd }: ServerCommand
   for (;;) {
     const match = ready.exec(log)
     if (match !== null && child.pid !== undefined)
-      return { pid: child.pid, ready: match, log: () => log, stop: () => stop(child) }
+      return { pid: child.pid, ready: match, log: () => log, ended, stop: () => stop(child) }
     const dead = failure !== undefined || child.exitCode !== null || child.signalCode !== null
     if (dead || Date.now() > deadline) {
       await stop(child)
