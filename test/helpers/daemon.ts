@@ -48,10 +48,18 @@ export type DaemonOptions = {
   env?: NodeJS.ProcessEnv
   /** A command that starts the daemon: its own command line is appended, and its pid must stay the same (`exec "$@"`). HOME is the folder. */
   wrap?: string[]
+  /** The program, where it is not the sources. */
+  main?: string
 }
 
 /** Starts a real daemon as a process of its own, with a file keychain unless `config` says otherwise; every path lies in a temp folder. */
-export async function startDaemon({ registries, config = {}, env = {}, wrap = [] }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({
+  registries,
+  config = {},
+  env = {},
+  wrap = [],
+  main = mainPath,
+}: DaemonOptions): Promise<Daemon> {
   const folder = await mkdtemp(join(tmpdir(), 'regcredd-daemon-'))
   for (const name of ['state', 'log', 'run']) await mkdir(join(folder, name), { mode: 0o700 })
   const keyFile = join(folder, 'keychain.key')
@@ -95,7 +103,7 @@ export async function startDaemon({ registries, config = {}, env = {}, wrap = []
         .map((line) => JSON.parse(line))
     },
     async start() {
-      const own = [process.execPath, '--disable-warning=DEP0060', mainPath, 'serve', '--config', configFile]
+      const own = [process.execPath, main, 'serve', '--config', configFile]
       const [command = '', ...args] = [...wrap, ...own]
       server = await startServer({
         tool: { command, env: { PATH: process.env['PATH'], HOME: folder }, version: process.version },
