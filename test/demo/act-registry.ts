@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { createPlainPuller, type Puller, startContainerdPuller } from './puller.ts'
+import { type DemoRegistry, IMAGE, LAYER_BYTES, startOwnRegistry, startRealRegistry, USERNAME } from './registry.ts'
+import type { Scene } from './scene.ts'
+
+/** A private registry with an image in it. */
+export async function showRegistry(scene: Scene): Promise<{ registry: DemoRegistry; digest: string }> {
+  const { screen, parts, stack, passwords } = scene
+  let registry: DemoRegistry | undefined
+  let digest = ''
+  screen.heading('1. A private registry')
+  if (parts.registry) screen.skipped(`the tests’ own registry stands in for docker-registry: ${parts.registry}`)
+  await screen.step('starting the registry', async () => {
+    registry = await (parts.registry ? startOwnRegistry : startRealRegistry)(passwords.first)
+    stack.defer(registry.stop)
+    assert.equal(await registry.statusFor(passwords.first), 200, 'the registry does not let its own user in')
+    const tls = registry.ca === undefined ? '' : ', TLS by an authority made just now'
+    return `${registry.title} at ${registry.origin}, its one user ${USERNAME}${tls}`
+  })
+  assert.ok(registry !== undefined)
+  const { push } = registry
+  await screen.step('making an image from scratch and pushing it', async () => {
+    digest = await push(passwords.first)
+    const size = parts.registry ? 'an empty layer' : `a layer of ${LAYER_BYTES / 1e6} MB`
+    return `pushed ${IMAGE}, made from scratch with ${size}`
+  })
+  screen.note(digest)
+  return { registry, digest }
+}
+
+/** What a node without the password gets. */
+export async function showRefusal(scene: Scene, registry: DemoRegistry): Promise<Puller> {
+  const { screen, parts, stack } = scene
+  let puller: Puller | undefined
+  screen.heading('2. Without the password')
+  if (parts.containerd) screen.skipped(`plain HTTP requests stand in for containerd: ${parts.containerd}`)
+  await screen.step('starting containerd', async () => {
+    puller = parts.containerd ? createPlainPuller() : await startContainerdPuller()
+    stack.defer(puller.stop)
+    return parts.containerd ? `${puller.title} pulls ${puller.how}` : `${puller.title} runs, with no credential`
+  })
+  assert.ok(puller !== undefined)
+  const { route, pull } = puller
+  let said = ''
+  await screen.step(`pulling ${IMAGE} from the registry itself`, async () => {
+    await route({ registry })
+    const refusal = await pull().then(
+      () => assert.fail('it was pulled without a password'),
+      (thrown: Error) => thrown.message,
+    )
+    assert.match(refusal, /manifests.*\b401\b/)
+    said = refusal.slice(-110)
+    return `${IMAGE} is refused, in ${puller?.title}’s own words:`
+  })
+  screen.note(said)
+  return puller
+}

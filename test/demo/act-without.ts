@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { IMAGE } from './registry.ts'
+import type { Scene, Stand } from './scene.ts'
+
+/** The counter-check: it was the daemon that had the password. */
+export async function showWithout({ screen, options }: Scene, { daemon, registry, puller }: Stand): Promise<void> {
+  screen.heading('7. The counter-check: the same pull with the daemon stopped')
+  const before = registry.refusals().length
+  await screen.step('stopping the daemon and pulling', async () => {
+    await daemon.stop()
+    await puller.route({ daemon, registry })
+    await assert.rejects(puller.pull())
+    assert.ok(registry.refusals().length > before, 'the registry was not asked')
+    return `${IMAGE} falls to the registry itself, which says in its log:`
+  })
+  screen.note((registry.refusals().at(-1) ?? '').trim())
+  if (!options.keep) return
+  await screen.step('starting the daemon again', async () => {
+    await daemon.start()
+    await puller.route({ daemon })
+    await puller.pull()
+    return 'started again: what it had in the keychain is there, and the pull succeeds'
+  })
+}
