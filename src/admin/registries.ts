@@ -20,8 +20,8 @@ export function addRegistries(app: Express, parts: AdminParts): void {
 /** Throws REGISTRY_UNLISTED. */
 export function demandListed(parts: AdminParts, host: string): ListedRegistry {
   const listed = parts.findRegistry(host)
-  if (listed === undefined) throw new RegcreddError('REGISTRY_UNLISTED')
-  return listed
+  if (listed !== undefined) return listed
+  throw new RegcreddError('REGISTRY_UNLISTED', 'add it to "registries" in the configuration and restart the daemon')
 }
 
 async function describe(parts: AdminParts, listed: ListedRegistry) {

@@ -1,17 +1,10 @@
 import { CommanderError } from 'commander'
 import { ConfigError, problemLine } from '../config/problem.ts'
-import { catalogue, type ErrorCode, toRegcreddError } from '../errors.ts'
+import { catalogue, toRegcreddError } from '../errors.ts'
 import { Refusal } from './refusal.ts'
 import { type Paint, printable } from './terminal.ts'
 
 type Complaint = { code: string | undefined; title: string; detail: string | undefined; status?: number }
-
-/** The registry has said neither yes nor no. */
-const unasked = new Set<string>([
-  'UPSTREAM_UNREACHABLE',
-  'UPSTREAM_TIMEOUT',
-  'CREDENTIAL_UNVERIFIABLE',
-] satisfies ErrorCode[])
 
 /** What went wrong, for stderr: words, or with --json the same as one line of JSON. Empty where commander has said it already. */
 export function complaint(thrown: unknown, isJson: boolean, paint: Paint): string {
@@ -20,9 +13,8 @@ export function complaint(thrown: unknown, isJson: boolean, paint: Paint): strin
   if (thrown instanceof ConfigError) return configComplaint(thrown, paint)
   const { code, title, detail } = facts(thrown)
   const lines = [`${paint('red', 'regcredd:')} ${printable(title)}`]
-  if (detail !== undefined && detail !== title) lines.push(`  ${printable(detail)}`)
-  const advice = adviceFor(code)
-  if (advice !== undefined) lines.push(`  ${advice}`)
+  // A detail may be the whole message of an error, which begins with the title.
+  if (detail !== undefined && detail !== title) lines.push(`  ${printable(detail.replace(`${title}: `, ''))}`)
   if (code !== undefined)
     lines.push(paint('dim', `  ${printable(code)}: docs/errors.md#${printable(code.toLowerCase())}`))
   return `${lines.join('\n')}\n`
@@ -46,9 +38,4 @@ function configComplaint(thrown: ConfigError, paint: Paint): string {
   const lines = thrown.problems.map((problem) => `  ${printable(problemLine(problem))}`)
   const pointer = paint('dim', '  CONFIG_INVALID: docs/config.md has every key')
   return `${[`${paint('red', 'regcredd:')} ${thrown.file} is not valid`, ...lines, pointer].join('\n')}\n`
-}
-
-function adviceFor(code: string | undefined): string | undefined {
-  if (code === undefined || !unasked.has(code)) return undefined
-  return 'nothing was stored; login --no-verify stores a credential without asking the registry'
 }

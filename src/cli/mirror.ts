@@ -19,7 +19,6 @@ export function addMirror(program: Command): void {
 
 function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Paint): string {
   if (!configured) return 'no cluster is configured'
-  const verdict = stale ? paint('yellow', 'stale: the cluster has not been reached lately') : verdictOf(results, paint)
   const rows = results.map(({ host, namespace, secretName, outcome, at, detail }) => [
     host,
     namespace,
@@ -29,11 +28,12 @@ function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Pai
     detail ?? '',
   ])
   const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', 'AT', 'DETAIL']
+  const verdict = verdictOf(results, stale, paint)
   return results.length === 0 ? verdict : [verdict, '', table(head, rows, paint)].join('\n')
 }
 
-function verdictOf(results: MirrorRow[], paint: Paint): string {
+function verdictOf(results: MirrorRow[], stale: boolean, paint: Paint): string {
   const missing = results.filter(({ outcome }) => outcome === 'failed' || outcome === 'foreign').length
-  if (missing === 0) return paint('green', 'up to date')
-  return paint('red', `${missing} of ${results.length} Secrets do not hold the credential`)
+  if (missing > 0) return paint('red', `${missing} of ${results.length} Secrets do not hold the credential`)
+  return stale ? paint('yellow', 'stale: some Secret was not checked lately') : paint('green', 'up to date')
 }

@@ -30,9 +30,10 @@ async function readAll(stdin: NodeJS.ReadStream): Promise<string> {
 
 /** Raw mode, so that the terminal does not echo; what the line discipline did is then ours to do. */
 function promptHidden(stdin: NodeJS.ReadStream, prompt: string): Promise<string> {
-  process.stderr.write(prompt)
+  // Before the prompt: who types at once would be echoed.
   stdin.setRawMode(true)
   stdin.setEncoding('utf8')
+  process.stderr.write(prompt)
   return new Promise((resolve, reject) => {
     let typed: string[] = []
     const finish = (settle: () => void) => {

@@ -14,10 +14,9 @@ export function addStatus(program: Command): void {
       const status = (await ask({ method: 'GET', path: '/v1/status' })) as Status
       show(status, (paint) => {
         const { ready, reasons, ...rest } = status
-        const verdict = ready
-          ? paint('green', 'ready')
-          : paint('red', `not ready: ${reasons.map(printable).join('; ')}`)
-        return [verdict, '', table(['WHAT', 'VALUE'], leaves(rest), paint)].join('\n')
+        const verdict = ready ? paint('green', 'ready') : paint('red', 'not ready')
+        const lines = reasons.map((reason) => `  ${paint(ready ? 'yellow' : 'red', printable(reason))}`)
+        return [verdict, ...lines, '', table(['WHAT', 'VALUE'], leaves(rest), paint)].join('\n')
       })
     })
 }

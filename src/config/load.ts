@@ -20,7 +20,9 @@ const sections = configFile.shape
  */
 export async function loadConfig(path: string): Promise<Config> {
   const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new ConfigError(path, [{ path: '', message: `cannot be read: ${cause.code}`, hint: undefined }])
+    const hint =
+      cause.code === 'ENOENT' ? 'write one, as config.example.json shows, or name it with --config' : undefined
+    throw new ConfigError(path, [{ path: '', message: `cannot be read: ${cause.code}`, hint }])
   })
   const outcome = resolveConfig(parseJson(path, bytes), (file) => readFileSync(file, 'utf8'))
   if ('problems' in outcome) throw new ConfigError(path, outcome.problems)

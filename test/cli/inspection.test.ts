@@ -42,7 +42,9 @@ describe('status, mirror and audit', () => {
     assert.equal(
       stdout,
       [
-        'not ready: the keychain is locked; the audit folder is full',
+        'not ready',
+        '  the keychain is locked',
+        '  the audit folder is full',
         '',
         'WHAT            VALUE',
         'version         0.1.0',
@@ -56,16 +58,28 @@ describe('status, mirror and audit', () => {
     assert.deepEqual(JSON.parse((await regcredd('status', '--json')).stdout), body)
   })
 
+  test('status shows the warnings of a daemon that is ready', async () => {
+    const body = { ready: true, reasons: ['warning: 2 mirrored Secrets could not be written; see regcredd mirror'] }
+    admin.routes = { 'GET /v1/status': () => ({ body }) }
+    const { stdout } = await regcredd('status')
+    assert.match(stdout, /^ready\n {2}warning: 2 mirrored Secrets could not be written; see regcredd mirror\n/)
+  })
+
   test('mirror tells of the Secrets that do not hold the credential', async () => {
     const row = { host: 'reg.example.com', namespace: 'default', secretName: 'regcred', at: '2026-11-24T09:00:00Z' }
     const results = [
       { ...row, outcome: 'updated', detail: null },
       { ...row, namespace: 'team-a', outcome: 'failed', detail: 'forbidden' },
     ]
-    admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: true, stale: false, results } }) }
+    // As the daemon says it: what failed also makes the mirror stale.
+    admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: true, stale: true, results } }) }
     const { stdout } = await regcredd('mirror')
     assert.match(stdout, /^1 of 2 Secrets do not hold the credential$/m)
     assert.match(stdout, /^reg\.example\.com +team-a +regcred +failed +2026-11-24T09:00:00Z +forbidden$/m)
+    admin.routes = {
+      'GET /v1/mirror': () => ({ body: { configured: true, stale: true, results: results.slice(0, 1) } }),
+    }
+    assert.match((await regcredd('mirror')).stdout, /^stale: some Secret was not checked lately$/m)
     admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: false, stale: false, results: [] } }) }
     assert.equal((await regcredd('mirror')).stdout, 'no cluster is configured\n')
   })
