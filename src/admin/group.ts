@@ -7,7 +7,10 @@ export async function findGroupId(group: string): Promise<number> {
   const lines = (await readFile('/etc/group', 'utf8')).split('\n')
   const id = lines.map((line) => line.split(':')).find(([name]) => name === group)?.[2]
   if (id === undefined || !/^\d+$/.test(id)) {
-    throw new RegcreddError('LISTEN_FAILED', `there is no group ${group} in /etc/group; a number is taken too`)
+    throw new RegcreddError(
+      'LISTEN_FAILED',
+      `there is no group ${group} in /etc/group; make it (groupadd --system ${group}), or set admin.group to another one or to a number`,
+    )
   }
   return Number(id)
 }

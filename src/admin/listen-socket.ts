@@ -1,4 +1,4 @@
-import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, stat, unlink } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
@@ -34,19 +34,25 @@ export async function listenAdmin(
     await makeFolder(dirname(socket), groupId)
     await removeStale(socket)
     await bindClosed(server, socket)
-    if (groupId !== undefined) await chown(socket, -1, groupId)
+    await giveTo(socket, groupId)
     await chmod(socket, mode)
   } catch (thrown) {
     server.close()
-    if (thrown instanceof RegcreddError) throw thrown
-    throw new RegcreddError('LISTEN_FAILED', `${socket} (${codeOf(thrown)})`, { cause: thrown })
+    throw thrown instanceof RegcreddError ? thrown : listenFailed(socket, groupId, thrown)
   }
   return { close: (drainTimeoutMs = DRAIN_TIMEOUT_MS) => closeServer(server, drainTimeoutMs) }
 }
 
 async function makeFolder(folder: string, groupId: number | undefined): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: 0o750 })
-  if (made !== undefined && groupId !== undefined) await chown(folder, -1, groupId)
+  if ((await mkdir(folder, { recursive: true, mode: 0o750 })) === undefined) return
+  // Whatever the umask: the group comes through here to the socket.
+  await chmod(folder, 0o750)
+  await giveTo(folder, groupId)
+}
+
+/** Where the group has it already, as where it is the daemon's own, nothing is done: the unit's sandbox knows no chown. */
+async function giveTo(path: string, groupId: number | undefined): Promise<void> {
+  if (groupId !== undefined && (await stat(path)).gid !== groupId) await chown(path, -1, groupId)
 }
 
 async function removeStale(socket: string): Promise<void> {
@@ -82,6 +88,17 @@ function closeServer(server: Server, drainTimeoutMs: number): Promise<void> {
     })
     server.closeIdleConnections()
   })
+}
+
+function listenFailed(socket: string, groupId: number | undefined, cause: unknown): RegcreddError {
+  const code = codeOf(cause)
+  const remedies: Record<string, string> = {
+    EACCES: `let the user of the daemon (uid ${process.geteuid?.()}) write in its folder, or change admin.socket`,
+    EPERM: `the daemon may not give it to group ${groupId}: let it be in that group (and let the unit chown), or change admin.group`,
+    EROFS: 'the file system is read-only; change admin.socket',
+    ENOTDIR: 'a part of that path is a file; change admin.socket',
+  }
+  return new RegcreddError('LISTEN_FAILED', `${socket}: ${code}: ${remedies[code] ?? 'see the log'}`, { cause })
 }
 
 function codeOf(thrown: unknown): string {

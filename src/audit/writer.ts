@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { RegcreddError } from '../errors.ts'
 import { AuditFile, lastSeqOf } from './file.ts'
@@ -36,7 +36,8 @@ type Gap = { since: string; missing: number; code: string }
 export async function openAudit(options: AuditOptions): Promise<Audit> {
   const { folder } = options
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o750 })
+    // Whatever the umask: the group reads the audit.
+    if (mkdirSync(folder, { recursive: true, mode: 0o750 }) !== undefined) chmodSync(folder, 0o750)
     const unlock = lockFolder(join(folder, LOCK_FILE))
     try {
       const file = new AuditFile(join(folder, AUDIT_FILE))

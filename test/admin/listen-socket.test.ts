@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, lstat, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { Agent, createServer, request } from 'node:http'
@@ -51,6 +51,28 @@ test('a missing folder is made with mode 0750, one that is there is left as it i
   assert.equal(await modeOf(join(socket, '..')), 0o711)
 })
 
+test('a folder that is made lets the group through, whatever the umask', async (context) => {
+  const socket = await newSocket(context, 'made')
+  const before = process.umask(0o077)
+  context.after(() => process.umask(before))
+  await listenAdmin(context, app, { socket, ...plain })
+  assert.equal(await modeOf(join(socket, '..')), 0o750)
+})
+
+test('a group that has the socket already is not given it: the sandbox of the unit allows no chown', async (context) => {
+  // In a user namespace without mappings every chown fails, even one that changes nothing.
+  const bare = ['--user', process.execPath]
+  if (spawnSync('unshare', [...bare, '--version']).status !== 0) return context.skip('needs a user namespace')
+  const socket = await newSocket(context)
+  const module = JSON.stringify(join(import.meta.dirname, '../../src/admin/listen-socket.ts'))
+  const where = JSON.stringify({ socket, mode: 0o660, group: '65534' })
+  const script = `const { listenAdmin } = await import(${module}); await (await listenAdmin(() => {}, ${where})).close()`
+  const { status, stderr } = spawnSync('unshare', [...bare, '--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stderr)
+})
+
 test('until its mode is set the socket is its owner’s alone, whatever the umask, and the umask comes back', async (context) => {
   const socket = await newSocket(context)
   const before = process.umask(0)
@@ -74,7 +96,7 @@ test('the group is set by name or number; an unknown one is an error that names 
   await byName.close()
   await assert.rejects(listenAdmin(context, app, { socket, mode: 0o660, group: 'no-such-group' }), {
     code: 'LISTEN_FAILED',
-    message: /no-such-group/,
+    message: /no group no-such-group.*groupadd/,
   })
 })
 

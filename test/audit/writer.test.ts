@@ -47,13 +47,14 @@ test('every record is in the file when the call returns, numbered on over a rest
   assert.equal(recordsIn(folder).at(-1)?.seq, 4)
 })
 
-test('the file is 0640 whatever the umask', async (t) => {
-  const folder = tempFolder(t)
+test('the file is 0640 and a folder that is made 0750, whatever the umask', async (t) => {
+  const folder = join(tempFolder(t), 'made')
   const umask = process.umask(0o077)
   t.after(() => process.umask(umask))
   const audit = await openAudit(optionsFor(folder))
   audit.close()
   assert.equal(statSync(join(folder, AUDIT_FILE)).mode & 0o777, 0o640)
+  assert.equal(statSync(folder).mode & 0o777, 0o750)
 })
 
 test('a last line torn at any byte is cut at the next start, and a gap record says how much', async (t) => {
