@@ -28,6 +28,7 @@ const debianTools = [
   { name: 'runc', package: 'runc', probe: ['--version'], modes: everywhere },
   { name: 'skopeo', package: 'skopeo', probe: ['--version'], modes: everywhere },
   { name: 'curl', package: 'curl', probe: ['--version'], modes: ['demo', 'test'] },
+  { name: 'jq', package: 'jq', probe: ['--version'], modes: ['test'] },
   { name: 'umoci', package: 'umoci', probe: ['--version'], modes: everywhere },
   { name: 'dbus-daemon', package: 'dbus-daemon', probe: ['--version'], modes: everywhere },
   { name: 'gnome-keyring-daemon', package: 'gnome-keyring', probe: ['--version'], modes: everywhere },
