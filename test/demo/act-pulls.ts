@@ -45,8 +45,8 @@ export async function showPulls(
 
 async function showKeyring(scene: Scene): Promise<NodeJS.ProcessEnv | undefined> {
   const { screen, parts, stack } = scene
-  if (parts.keyring) {
-    screen.skipped(`an encrypted file stands in for the keyring: ${parts.keyring}`)
+  if (parts['gnome-keyring']) {
+    screen.skipped(`an encrypted file stands in for gnome-keyring (${parts['gnome-keyring']})`)
     return undefined
   }
   let env: NodeJS.ProcessEnv | undefined
@@ -61,7 +61,7 @@ async function showKeyring(scene: Scene): Promise<NodeJS.ProcessEnv | undefined>
 
 async function showCluster(scene: Scene): Promise<DemoCluster | undefined> {
   let cluster: DemoCluster | undefined
-  if (scene.parts.kubernetes && scene.options.kubeconfig === undefined) return undefined
+  if (scene.parts['kube-apiserver'] && scene.options.kubeconfig === undefined) return undefined
   await scene.screen.step('waiting for the Kubernetes API', async () => {
     cluster = await scene.cluster
     return `${cluster?.title} answers; namespace ${cluster?.namespace}`
@@ -101,7 +101,7 @@ async function showDaemon(
 
 async function showSkopeo({ screen, parts, workbench }: Scene, daemon: Daemon, digest: string): Promise<void> {
   if (parts.skopeo) {
-    screen.skipped(`no pull by path prefix: ${parts.skopeo}`)
+    screen.skipped(`no pull by path prefix, as there is no skopeo (${parts.skopeo})`)
     return
   }
   await screen.step('skopeo pulls through the daemon', async () => {

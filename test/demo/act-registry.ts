@@ -3,15 +3,18 @@ import { createPlainPuller, type Puller, startContainerdPuller } from './puller.
 import { type DemoRegistry, IMAGE, LAYER_BYTES, startOwnRegistry, startRealRegistry, USERNAME } from './registry.ts'
 import type { Scene } from './scene.ts'
 
+const MAX_WORDS = 100
+
 /** A private registry with an image in it. */
 export async function showRegistry(scene: Scene): Promise<{ registry: DemoRegistry; digest: string }> {
   const { screen, parts, stack, passwords } = scene
   let registry: DemoRegistry | undefined
   let digest = ''
   screen.heading('1. A private registry')
-  if (parts.registry) screen.skipped(`the tests’ own registry stands in for docker-registry: ${parts.registry}`)
+  const lack = parts['docker-registry']
+  if (lack) screen.skipped(`the tests’ own registry stands in for docker-registry (${lack})`)
   await screen.step('starting the registry', async () => {
-    registry = await (parts.registry ? startOwnRegistry : startRealRegistry)(passwords.first)
+    registry = await (lack ? startOwnRegistry : startRealRegistry)(passwords.first)
     stack.defer(registry.stop)
     assert.equal(await registry.statusFor(passwords.first), 200, 'the registry does not let its own user in')
     const tls = registry.ca === undefined ? '' : ', TLS by an authority made just now'
@@ -21,7 +24,7 @@ export async function showRegistry(scene: Scene): Promise<{ registry: DemoRegist
   const { push } = registry
   await screen.step('making an image from scratch and pushing it', async () => {
     digest = await push(passwords.first)
-    const size = parts.registry ? 'an empty layer' : `a layer of ${LAYER_BYTES / 1e6} MB`
+    const size = lack ? 'an empty layer' : `a layer of ${LAYER_BYTES / 1e6} MB`
     return `pushed ${IMAGE}, made from scratch with ${size}`
   })
   screen.note(digest)
@@ -33,11 +36,11 @@ export async function showRefusal(scene: Scene, registry: DemoRegistry): Promise
   const { screen, parts, stack } = scene
   let puller: Puller | undefined
   screen.heading('2. Without the password')
-  if (parts.containerd) screen.skipped(`plain HTTP requests stand in for containerd: ${parts.containerd}`)
+  if (parts.containerd) screen.skipped(`a plain HTTP client stands in for containerd (${parts.containerd})`)
   await screen.step('starting containerd', async () => {
     puller = parts.containerd ? createPlainPuller() : await startContainerdPuller()
     stack.defer(puller.stop)
-    return parts.containerd ? `${puller.title} pulls ${puller.how}` : `${puller.title} runs, with no credential`
+    return `${puller.title} is there, with no credential`
   })
   assert.ok(puller !== undefined)
   const { route, pull } = puller
@@ -49,8 +52,8 @@ export async function showRefusal(scene: Scene, registry: DemoRegistry): Promise
       (thrown: Error) => thrown.message,
     )
     assert.match(refusal, /manifests.*\b401\b/)
-    said = refusal.slice(-110)
-    return `${IMAGE} is refused, in ${puller?.title}’s own words:`
+    said = refusal.slice(Math.max(0, refusal.indexOf('pulling from host'))).slice(0, MAX_WORDS)
+    return `${IMAGE} is refused, and ${puller?.title} says:`
   })
   screen.note(said)
   return puller

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../helpers/daemon.ts'
 import { HOST } from './registry.ts'
 import type { Scene, Stand } from './scene.ts'
 
@@ -16,6 +17,15 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
   const { registry, puller, daemon, digest } = stand
   screen.heading('4. A new password, while pulls go on')
   const load = startLoad(stand, signal)
+  const until = (what: string, holds: () => boolean | Promise<boolean>) =>
+    eventually(
+      what,
+      () => {
+        signal.throwIfAborted()
+        return holds()
+      },
+      COMMITTED_WITHIN_MS,
+    )
   try {
     await workbench.writeSecret('summer.json', JSON.stringify({ password: passwords.second }))
     let started: Rotation | undefined
@@ -26,7 +36,7 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
     })
     await screen.step('pulls go on with the old password', async () => {
       const before = load.count()
-      await eventually('five more pulls', () => load.count() >= before + 5, signal)
+      await until('five more pulls', () => load.count() >= before + 5)
       assert.equal(await registry.statusFor(passwords.second), 401)
       return 'pulls go on with the old password'
     })
@@ -37,19 +47,15 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
     })
     await screen.step('waiting for the commit', async () => {
       let rotation: Rotation | undefined
-      await eventually(
-        'the rotation commits',
-        async () => {
-          rotation = (await daemon.rest('GET', `/v1/rotations/${started?.id}`)).body as Rotation
-          return rotation.state === 'MIRRORED'
-        },
-        signal,
-      )
+      await until('the rotation commits', async () => {
+        rotation = (await daemon.rest('GET', `/v1/rotations/${started?.id}`)).body as Rotation
+        return rotation.state === 'MIRRORED'
+      })
       return `the registry accepts it: ${rotation?.version} is in force`
     })
     await screen.step('counting pulls', async () => {
       const before = load.count()
-      await eventually('five more pulls', () => load.count() >= before + 5, signal)
+      await until('five more pulls', () => load.count() >= before + 5)
       const { pulls, failures } = await load.end()
       assert.deepEqual(failures, [], `${failures.length} of ${pulls} pulls failed`)
       return `${pulls} pulls by ${puller.title} meanwhile, each of every byte: 0 failed`
@@ -82,7 +88,7 @@ async function post(
     [...headers, `-d @${file}`, `http://localhost${path}`].join(' '),
   ].join('\n')
   screen.command(command)
-  if (parts.curl) screen.skipped(`sent by this process: ${parts.curl}`)
+  if (parts.curl) screen.skipped(`the demo itself sends this, as there is no curl (${parts.curl})`)
   await screen.step('posting the new password', async () => {
     const said = parts.curl
       ? await workbench.run(`cat ${file}`).then(async ({ stdout }) => {
@@ -123,13 +129,5 @@ function startLoad({ puller, digest }: Stand, signal: AbortSignal): Load {
       await ended
       return { pulls, failures }
     },
-  }
-}
-
-async function eventually(what: string, holds: () => boolean | Promise<boolean>, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + COMMITTED_WITHIN_MS
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within ${COMMITTED_WITHIN_MS / 1000} s: ${what}`)
-    await sleep(PAUSE_MS, undefined, { signal })
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { eventually } from '../helpers/daemon.ts'
 import { IMAGE } from './registry.ts'
 import type { Scene, Stand } from './scene.ts'
 
@@ -10,7 +11,8 @@ export async function showWithout({ screen, options }: Scene, { daemon, registry
     await daemon.stop()
     await puller.route({ daemon, registry })
     await assert.rejects(puller.pull())
-    assert.ok(registry.refusals().length > before, 'the registry was not asked')
+    // It writes its log behind its answer.
+    await eventually('the registry is asked', () => registry.refusals().length > before)
     return `${IMAGE} falls to the registry itself, which says in its log:`
   })
   screen.note((registry.refusals().at(-1) ?? '').trim())

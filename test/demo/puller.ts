@@ -22,12 +22,14 @@ export type Puller = {
   stop(): Promise<void>
 }
 
+const accept = { accept: 'application/vnd.oci.image.manifest.v1+json' }
+
 /** A real containerd, asked as the kubelet asks it, with nothing but hosts.toml to go by. */
 export async function startContainerdPuller(): Promise<Puller> {
   const containerd = await startContainerd()
   return {
     title: titleOf('containerd'),
-    how: 'by CRI PullImage, as the kubelet asks for it',
+    how: 'by CRI PullImage, as the kubelet does',
     route: ({ daemon, registry }) =>
       daemon !== undefined && registry !== undefined
         ? writeFallback(containerd.certsDir, daemon.proxy, registry)
@@ -59,7 +61,9 @@ export function createPlainPuller(): Puller {
         const answer = await place(path)
         const body = await buffer(answer)
         if (answer.statusCode === 200) return body
-        failure = new Error(`GET ${path.replace(/\?.*/, '')}: ${answer.statusCode} ${body.toString().slice(0, 200)}`)
+        failure = new Error(
+          `GET ${path.replace(/\?.*/, '')}: ${answer.statusCode} ${body.toString().trim().slice(0, 200)}`,
+        )
       } catch (thrown) {
         failure = thrown as Error
       }
@@ -68,13 +72,13 @@ export function createPlainPuller(): Puller {
   }
 
   return {
-    title: 'this process',
-    how: 'by plain HTTP: manifest, config, layers',
+    title: 'a plain HTTP client',
+    how: 'by manifest, config and layers',
     async route({ daemon, registry }) {
-      const headers = { 'regcredd-token': daemon?.callerToken ?? '' }
+      const headers = { ...accept, 'regcredd-token': daemon?.callerToken ?? '' }
       const byDaemon = (path: string) => ask(`http://${daemon?.proxy}${path}?ns=${HOST}`, { headers })
       const trust = registry?.ca === undefined ? {} : { ca: registry.ca.cert, servername: HOST }
-      const byRegistry = (path: string) => ask(`${registry?.origin}${path}`, trust)
+      const byRegistry = (path: string) => ask(`${registry?.origin}${path}`, { headers: accept, ...trust })
       places = [...(daemon === undefined ? [] : [byDaemon]), ...(registry === undefined ? [] : [byRegistry])]
     },
     async pull() {

@@ -53,6 +53,7 @@ export function createScreen(
       const startedMs = performance.now()
       try {
         const done = await work()
+        signal.throwIfAborted()
         held += 1
         clear()
         line(`${INDENT}${paint('green', '✓')} ${paint('dim', seconds(startedMs))}  ${done}`)
@@ -87,8 +88,8 @@ function seconds(startedMs: number): string {
 }
 
 /** The message and its causes' messages, each its own line. */
-function reasonsOf(thrown: unknown): string[] {
+export function reasonsOf(thrown: unknown): string[] {
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const cause = thrown instanceof Error && thrown.cause !== undefined ? reasonsOf(thrown.cause) : []
-  return [...message.split('\n'), ...cause]
+  return [...message.split('\n').filter((one) => one.trim() !== ''), ...cause]
 }

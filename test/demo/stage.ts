@@ -14,9 +14,9 @@ import { startOwnCluster, useCluster } from './cluster.ts'
 import { type Kept, keepRunning } from './keep.ts'
 import { mountsIn, processesOf } from './left-behind.ts'
 import type { Message, StageOptions } from './options.ts'
-import { findParts, titleOf } from './parts.ts'
+import { findParts, realParts } from './parts.ts'
 import { makePasswords, type Scene, type Stand } from './scene.ts'
-import { createScreen } from './screen.ts'
+import { createScreen, reasonsOf } from './screen.ts'
 import { openWorkbench } from './workbench.ts'
 
 const MAX_TMPDIR = 40
@@ -40,9 +40,10 @@ async function perform(): Promise<number> {
   const stack = new AsyncDisposableStack()
   let failure: unknown
   let kept: Kept | undefined
-  stop.signal.addEventListener('abort', () => write('\nInterrupted.\n'))
+  let scene: Scene | undefined
+  stop.signal.addEventListener('abort', () => write('\nInterrupted: stopping what runs.\n'))
   try {
-    const scene = await setScene(folder, screen, stack)
+    scene = await setScene(folder, screen, stack)
     const stand = await play(scene)
     if (options.keep) kept = await keepRunning(scene, stand)
   } catch (thrown) {
@@ -64,11 +65,16 @@ async function perform(): Promise<number> {
   if (stop.signal.aborted) return 130
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   if (failure !== undefined) {
-    write(`\n${screen.paint('red', `The demo failed after ${seconds} s`)}: ${(failure as Error).message}\n`)
+    write(`\n${screen.paint('red', `The demo failed after ${seconds} s`)}: ${reasonsOf(failure)[0]}\n`)
     return 1
   }
   const held = screen.paint('green', `All ${screen.held()} steps held`)
-  write(`\n${held}, in ${seconds} s. What stays is the cache of parts for the next run: ${cacheDir()}\n`)
+  const lacking = Object.values(scene?.parts ?? {}).filter((lack) => lack !== false).length
+  if (lacking > 0)
+    write(`\n${lacking} real parts are missing here; each – above says which, and what was done instead.\n`)
+  write(
+    `${lacking > 0 ? '' : '\n'}${held}, in ${seconds} s. What stays is the cache of parts for the next run: ${cacheDir()}\n`,
+  )
   write('To play with it yourself: npm run demo -- --keep\n')
   return 0
 }
@@ -76,7 +82,7 @@ async function perform(): Promise<number> {
 async function setScene(folder: string, screen: Scene['screen'], stack: AsyncDisposableStack): Promise<Scene> {
   const parts = findParts()
   const { kubeconfig } = options
-  const hasCluster = kubeconfig !== undefined || !parts.kubernetes
+  const hasCluster = kubeconfig !== undefined || !parts['kube-apiserver']
   const cluster = kubeconfig !== undefined ? useCluster(kubeconfig) : hasCluster ? startOwnCluster() : undefined
   // Where it fails, the act that waits for it says so.
   const settled = cluster?.catch(() => undefined)
@@ -95,17 +101,9 @@ async function setScene(folder: string, screen: Scene['screen'], stack: AsyncDis
 }
 
 function open({ screen, parts, workbench }: Scene): void {
-  const real = [
-    ...(parts.registry ? [] : ['docker-registry']),
-    ...(parts.containerd ? [] : ['containerd']),
-    ...(parts.keyring ? [] : ['gnome-keyring-daemon']),
-    ...(parts.skopeo ? [] : ['skopeo']),
-    ...(parts.curl ? [] : ['curl']),
-    ...(parts.kubernetes ? [] : ['kube-apiserver']),
-  ]
   screen.text(screen.paint('bold', 'regcredd at work: a private image, pulled on a node that has no password'))
   screen.text('Everything that follows is started for this and runs on this machine; Ctrl-C ends it at any time.\n')
-  screen.text(`  real parts   ${[...real.map(titleOf), `Node ${process.versions.node}`].join(', ')}`)
+  screen.text(`  real parts   ${[...realParts(parts), `Node ${process.versions.node}`].join(', ')}`)
   screen.text(`  all in       ${workbench.folder}`)
 }
 
