@@ -9,7 +9,8 @@ import type { Registry } from './config/config.ts'
 import { loadConfig } from './config/load.ts'
 import { RegcreddError, toRegcreddError } from './errors.ts'
 import { startHealth } from './health.ts'
-import { type KnownKeychain, keepKnown } from './keychain/known.ts'
+import { keepFresh } from './keychain/keep-fresh.ts'
+import { keepKnown } from './keychain/known.ts'
 import { openKeychain } from './keychain/open.ts'
 import { createLogger, type Logger } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -28,8 +29,6 @@ import { createNotifier } from './systemd/notify.ts'
 import { type Agents, createAgents } from './upstream/agents.ts'
 import { createTokens } from './upstream/tokens.ts'
 import { createVerify } from './upstream/verify.ts'
-
-const KEYCHAIN_REFRESH_MS = 60_000
 
 /**
  * Runs the daemon until `signal` aborts: builds the parts in order, and closes them in reverse, pulls under way first.
@@ -65,10 +64,14 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now })
   stack.defer(() => keychain.close())
-  const refresh = () => refreshKeychain(keychain, metrics, log)
-  await refresh()
-  const refreshing = setInterval(refresh, KEYCHAIN_REFRESH_MS).unref()
-  stack.defer(() => clearInterval(refreshing))
+  const fresh = await keepFresh(keychain, {
+    clock: Date.now,
+    onNews: (seen) => {
+      metrics.keychainState({ store: keychain.store, isReady: seen.state === 'ready' })
+      log[seen.state === 'ready' && seen.code === undefined ? 'info' : 'error']({ ...seen }, 'keychain')
+    },
+  })
+  stack.defer(() => fresh.close())
 
   const agentsOf = createAgentsOf(config.registries)
   stack.defer(() => agentsOf.close())
@@ -213,14 +216,6 @@ function attempt(log: Logger, failure: string, act: () => void): void {
 
 async function attemptAsync(log: Logger, failure: string, act: () => Promise<void>): Promise<void> {
   await act().catch((thrown: unknown) => log.error({ err: toRegcreddError(thrown) }, failure))
-}
-
-async function refreshKeychain(keychain: KnownKeychain, metrics: Metrics, log: Logger): Promise<void> {
-  const before = keychain.seen()
-  const seen = await keychain.refresh()
-  metrics.keychainState({ store: keychain.store, isReady: seen.state === 'ready' })
-  if (seen.state === before.state && seen.code === before.code) return
-  log[seen.state === 'ready' && seen.code === undefined ? 'info' : 'error']({ ...seen }, 'keychain')
 }
 
 function createAgentsOf(registries: readonly Registry[]): { of: (registry: Registry) => Agents; close: () => void } {
