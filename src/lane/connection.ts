@@ -1,0 +1,114 @@
+import { once } from 'node:events'
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { RegcreddError } from '../errors.ts'
+import { retireSlab, type Slab, takeSlab } from './slab.ts'
+
+/** Who gets the bytes that arrive. `take` says whether more may come; the bytes lie in the slab from `from` to `slab.used`. */
+export type Receiver = {
+  take(slab: Slab, from: number): boolean
+  /** The connection has ended, for whatever reason. */
+  ended(error: Error | undefined): void
+}
+
+export type Place = { host: string; port: number; tls: ConnectionOptions | undefined; connectTimeoutMs: number }
+
+/**
+ * One connection to a registry. Its bytes go straight into slabs (`onread`), without a stream and an object for each piece, which
+ * is what makes the lane faster than node:http.
+ */
+export class Connection {
+  /** How many requests it has carried. */
+  uses = 0
+  readonly #socket: Socket
+  #slab: Slab = takeSlab()
+  #receiver: Receiver | undefined
+
+  private constructor(socket: (onread: OnReadOpts) => Socket) {
+    this.#socket = socket({ buffer: () => this.#room(), callback: (size: number) => this.#arrived(size) })
+    this.#socket.on('error', (error) => this.#over(error))
+    this.#socket.on('end', () => this.#over(undefined))
+    this.#socket.on('close', () => this.#over(undefined))
+    this.#socket.setNoDelay(true)
+  }
+
+  /**
+   * Connects, with TLS verified where `tls` is given.
+   * @throws what the system or TLS says; UPSTREAM_TIMEOUT
+   */
+  static async open({ host, port, tls, connectTimeoutMs }: Place): Promise<Connection> {
+    const connection = new Connection((onread) =>
+      tls === undefined
+        ? connectTcp({ host, port, onread })
+        : connectTls({ host, port, ...tls, onread } as ConnectionOptions),
+    )
+    const socket = connection.#socket
+    const timer = setTimeout(() => {
+      socket.destroy(new RegcreddError('UPSTREAM_TIMEOUT', 'the connection did not stand in time'))
+    }, connectTimeoutMs)
+    try {
+      await once(socket, tls === undefined ? 'connect' : 'secureConnect')
+      return connection
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed && this.#socket.readable && this.#socket.writable
+  }
+
+  /** Sends a request's bytes; whatever comes then goes to `receiver`. */
+  send(bytes: string, receiver: Receiver): void {
+    this.uses += 1
+    this.#receiver = receiver
+    this.#socket.write(bytes, 'latin1')
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** Nobody waits for bytes any more; any that come end the connection. */
+  rest(): void {
+    this.#receiver = undefined
+    this.#socket.resume()
+  }
+
+  destroy(): void {
+    this.#receiver = undefined
+    this.#socket.destroy()
+  }
+
+  #room(): Buffer {
+    if (this.#slab.used === this.#slab.bytes.length) {
+      retireSlab(this.#slab)
+      this.#slab = takeSlab()
+    }
+    return this.#slab.bytes.subarray(this.#slab.used)
+  }
+
+  #arrived(size: number): boolean {
+    const slab = this.#slab
+    const from = slab.used
+    slab.used += size
+    if (this.#receiver !== undefined) return this.#receiver.take(slab, from)
+    // Bytes that nobody asked for would be taken for the next answer.
+    this.#socket.destroy()
+    return false
+  }
+
+  #over(error: Error | undefined): void {
+    const receiver = this.#receiver
+    this.#receiver = undefined
+    this.#socket.destroy()
+    receiver?.ended(error)
+  }
+}
