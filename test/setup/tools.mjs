@@ -34,8 +34,8 @@ const debianTools = [
   { name: 'gnome-keyring-daemon', package: 'gnome-keyring', probe: ['--version'], modes: everywhere },
   { name: 'etcd', package: 'etcd-server', probe: ['--version'], modes: ['demo', 'test'] },
   { name: 'systemd-analyze', package: 'systemd', probe: ['--version'], modes: ['test'] },
-  { name: 'nginx', package: 'nginx', probe: ['-v'], modes: ['bench'] },
-  { name: 'wrk', package: 'wrk', probe: ['-v'], modes: ['bench'] },
+  { name: 'nginx', package: 'nginx', probe: ['-v'], modes: ['test', 'bench'] },
+  { name: 'wrk', package: 'wrk', probe: ['-v'], modes: ['test', 'bench'] },
 ]
 
 /** Adds what `mode` needs and the machine lacks. Gives a row for each tool: {name, command, where, version, added, path?, libraryPath?} or {name, missing}. */

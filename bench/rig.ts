@@ -1,0 +1,171 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import { type Daemon, startDaemon } from '../test/helpers/daemon.ts'
+import { startDockerRegistry } from '../test/helpers/docker-registry.ts'
+import { pushImage } from '../test/helpers/image.ts'
+import { makeServerCertificate } from '../test/helpers/tls.ts'
+import { findTool } from '../test/helpers/tools.ts'
+import { freePort, proxyServer, startNginx } from './nginx.ts'
+
+/** Where and how to ask for the same thing. `pid` is the process that serves it, where its CPU time is of interest. */
+export type Target = { origin: string; query: string; headers: Record<string, string>; pid?: number }
+
+export type Rig = {
+  folder: string
+  /** The bundle, and the configuration of a daemon that is not running. */
+  main: string
+  idleConfigFile: string
+  blobPath: string
+  manifestPath: string
+  /** Debian's docker-registry, TLS and bcrypt. */
+  real: { direct: Target; regcredd: Target; nginx: Target | undefined }
+  /** A registry that costs next to nothing, so that small requests show the proxies and not their upstream: files, by nginx, TLS and plain. */
+  light: { direct: Target; plain: Target; regcredd: Target; nginx: Target } | undefined
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const LOGIN = { username: 'bench', password: 'of the bench only' }
+const REAL = 'registry.bench.example'
+const LIGHT = 'light.bench.example'
+/** docker-registry denies an OCI manifest to whoever does not ask for one. */
+const accept = { accept: 'application/vnd.oci.image.manifest.v1+json' }
+const authorization = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`
+
+/** Starts all that is measured, on loopback, with a blob of so many bytes; says what it does. */
+export async function startRig(blobBytes: number, say: (text: string) => void): Promise<Rig> {
+  await using stack = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'regcredd-bench-'))
+  stack.defer(() => rm(folder, { recursive: true, force: true }))
+
+  say('building the bundle')
+  const main = join(folder, 'dist/regcredd.mjs')
+  await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../build.mjs'), join(folder, 'dist')])
+
+  say(`pushing an image of ${Math.round(blobBytes / 1e6)} MB to docker-registry`)
+  const registry = await startDockerRegistry({ login: LOGIN })
+  stack.defer(() => registry.stop())
+  const image = await pushImage(registry, { repository: 'team/app', tag: '1', login: LOGIN, layerBytes: blobBytes })
+  const { ca } = registry
+  const digest = image.layerDigests[0]
+  if (ca === undefined || digest === undefined) throw new TypeError('the registry has TLS and the image a layer')
+  const blobPath = `/v2/team/app/blobs/${digest}`
+  const manifestPath = '/v2/team/app/manifests/1'
+  const direct: Target = { origin: registry.origin, query: '', headers: { ...accept, authorization } }
+
+  const registries: Registered[] = [{ host: REAL, upstream: registry.origin, caFile: ca.certFile }]
+  let lightPort: number | undefined
+  let realNginx: Target | undefined
+  let lightTargets: Omit<NonNullable<Rig['light']>, 'regcredd'> | undefined
+  if ('missing' in findTool('nginx')) say('no nginx: its rows are left out')
+  else {
+    const files = join(folder, 'light')
+    await mkdir(join(files, 'v2/team/app/manifests'), { recursive: true })
+    await mkdir(join(files, 'v2/team/app/blobs'), { recursive: true })
+    for (const path of [blobPath, manifestPath]) await save(direct, path, ca.cert, join(files, path))
+    await writeFile(join(files, 'ping'), '{}')
+    await writeFile(join(files, 'passwords'), `${LOGIN.username}:{PLAIN}${LOGIN.password}\n`, { mode: 0o600 })
+    const certificate = await makeServerCertificate(ca, folder, ['localhost', '127.0.0.1'])
+    const plainPort = await freePort()
+    lightPort = await freePort()
+    const light = await startNginx(
+      files,
+      `
+  auth_basic light; auth_basic_user_file ${files}/passwords; open_file_cache max=16; root ${files};
+  server {
+    listen 127.0.0.1:${plainPort};
+    listen 127.0.0.1:${lightPort} ssl; ssl_protocols TLSv1.3;
+    ssl_certificate ${certificate.certFile}; ssl_certificate_key ${certificate.keyFile};
+    location = /v2/ { try_files /ping =404; }
+    location ~ /manifests/ { types { } default_type application/vnd.oci.image.manifest.v1+json; }
+  }`,
+    )
+    stack.defer(() => light.stop())
+    registries.push({ host: LIGHT, upstream: `https://127.0.0.1:${lightPort}`, caFile: ca.certFile })
+
+    const [overReal, overLight] = [await freePort(), await freePort()]
+    const proxies = { authorization, caFile: ca.certFile }
+    const nginx = await startNginx(
+      join(folder, 'nginx'),
+      proxyServer({ ...proxies, port: overReal, upstreamPort: registry.port }) +
+        proxyServer({ ...proxies, port: overLight, upstreamPort: lightPort }),
+    )
+    stack.defer(() => nginx.stop())
+    const through = (port: number): Target => ({
+      origin: `http://127.0.0.1:${port}`,
+      query: '',
+      headers: accept,
+      pid: nginx.pid,
+    })
+    realNginx = through(overReal)
+    lightTargets = {
+      direct: { ...direct, origin: `https://127.0.0.1:${lightPort}` },
+      plain: { ...direct, origin: `http://127.0.0.1:${plainPort}` },
+      nginx: through(overLight),
+    }
+  }
+
+  say('starting the daemon')
+  const daemon = await startWithLogin(main, registries)
+  stack.defer(() => daemon.close())
+  const idle = await startWithLogin(main, registries.slice(0, 1))
+  stack.defer(() => idle.close())
+  await idle.stop()
+  const lent = (name: string): Target => ({
+    origin: `http://${daemon.proxy}`,
+    query: `?ns=${name}`,
+    headers: { ...accept, 'regcredd-token': daemon.callerToken },
+    pid: daemon.pid,
+  })
+  const real = { direct, regcredd: lent(REAL), nginx: realNginx }
+  const light = lightTargets && { ...lightTargets, regcredd: lent(LIGHT) }
+
+  for (const target of [real.direct, real.regcredd, real.nginx, light?.direct, light?.regcredd, light?.nginx]) {
+    if (target !== undefined) await compare(target, blobPath, ca.cert, digest)
+    if (target !== undefined) await compare(target, manifestPath, ca.cert, image.manifestDigest)
+  }
+  const held = stack.move()
+  return {
+    ...{ folder, main, idleConfigFile: idle.configFile, blobPath, manifestPath, real, light },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
+}
+
+type Registered = { host: string; upstream: string; caFile: string }
+
+async function startWithLogin(main: string, registries: Registered[]): Promise<Daemon> {
+  const daemon = await startDaemon({ registries, main })
+  for (const { host } of registries) {
+    const args = ['login', host, '--username', LOGIN.username, '--password-stdin']
+    const { code, stderr } = await daemon.cli(args, { stdin: LOGIN.password })
+    if (code !== 0) throw new Error(`login to ${host} failed: ${stderr}`)
+  }
+  return daemon
+}
+
+async function ask({ origin, query, headers }: Target, path: string, ca: string): Promise<IncomingMessage> {
+  const client = origin.startsWith('https:') ? https : http
+  return new Promise((resolve, reject) => {
+    client.get(`${origin}${path}${query}`, { headers, ca, agent: false }, resolve).on('error', reject)
+  })
+}
+
+async function save(target: Target, path: string, ca: string, file: string): Promise<void> {
+  await pipeline(await ask(target, path, ca), createWriteStream(file))
+}
+
+/** Whoever is fast must also be right. */
+async function compare(target: Target, path: string, ca: string, digest: string): Promise<void> {
+  const hash = createHash('sha256')
+  const answer = await ask(target, path, ca)
+  await pipeline(answer, hash)
+  if (answer.statusCode === 200 && `sha256:${hash.digest('hex')}` === digest) return
+  throw new Error(`${target.origin}${path} gives ${answer.statusCode} or other content`)
+}

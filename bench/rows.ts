@@ -1,0 +1,107 @@
+import type { Result } from './result.ts'
+import { median } from './stats.ts'
+
+type Values = ReadonlyMap<string, number[]>
+type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
+  ours: string
+  peer: [key: string, name: string]
+}
+
+const rows: Row[] = [
+  {
+    name: 'blob-direct',
+    what: 'blob of 200 MB, 1 stream',
+    unit: 'MB/s',
+    aim: 0.95,
+    better: 'higher',
+    ours: 'blob, 1, regcredd',
+    peer: ['blob, 1, direct', 'direct'],
+  },
+  {
+    name: 'blob-nginx',
+    what: 'blob of 200 MB, 1 stream',
+    unit: 'MB/s',
+    aim: 1.1,
+    better: 'higher',
+    ours: 'blob, 1, regcredd',
+    peer: ['blob, 1, nginx', 'nginx'],
+  },
+  {
+    name: 'blob8-direct',
+    what: 'blob of 200 MB, 8 streams',
+    unit: 'MB/s',
+    aim: 0.7,
+    better: 'higher',
+    ours: 'blob, 8, regcredd',
+    peer: ['blob, 8, direct', 'direct'],
+  },
+  {
+    name: 'blob8-nginx',
+    what: 'blob of 200 MB, 8 streams',
+    unit: 'MB/s',
+    aim: 1.1,
+    better: 'higher',
+    ours: 'blob, 8, regcredd',
+    peer: ['blob, 8, nginx', 'nginx'],
+  },
+  {
+    name: 'cpu-nginx',
+    what: 'CPU for a GiB of blobs',
+    unit: 's',
+    aim: 1,
+    better: 'lower',
+    ours: 'blob, 1 cpu, regcredd',
+    peer: ['blob, 1 cpu, nginx', 'nginx'],
+  },
+  {
+    name: 'small-direct',
+    what: 'manifests, docker-registry',
+    unit: '/s',
+    aim: 0.8,
+    better: 'higher',
+    ours: 'small real, regcredd',
+    peer: ['small real, direct', 'direct'],
+  },
+  {
+    name: 'small-nginx',
+    what: 'manifests, light upstream',
+    unit: '/s',
+    aim: 0.6,
+    better: 'higher',
+    ours: 'small light, regcredd',
+    peer: ['small light, nginx', 'nginx'],
+  },
+  {
+    name: 'start-up',
+    what: 'start-up to readyz',
+    unit: 'ms',
+    aim: 5,
+    better: 'lower',
+    ours: 'start, regcredd',
+    peer: ['start, bare', 'bare Node'],
+  },
+  {
+    name: 'idle-memory',
+    what: 'idle memory (RSS)',
+    unit: 'MB',
+    aim: 2,
+    better: 'lower',
+    ours: 'idle, regcredd',
+    peer: ['idle, bare', 'bare Node'],
+  },
+]
+
+/** The rows of the table, from the values of all rounds; a row whose peer was not there is left out. */
+export function resultsOf(values: Values): Result[] {
+  return rows.flatMap(({ ours, peer: [peerKey, peerName], ...row }) => {
+    const [own, others] = [values.get(ours), values.get(peerKey)]
+    if (own === undefined || others === undefined) return []
+    return { ...row, ours: { name: 'regcredd', values: own }, peer: { name: peerName, values: others } }
+  })
+}
+
+/** What running the sources instead of the bundle costs. */
+export function sourcesNote(values: Values): string {
+  const [start, idle] = [values.get('start, sources') ?? [], values.get('idle, sources') ?? []]
+  return `from its sources instead of the bundle: ${median(start).toFixed(0)} ms to readyz, ${median(idle).toFixed(0)} MB idle`
+}
