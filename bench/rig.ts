@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
@@ -11,8 +11,9 @@ import { promisify } from 'node:util'
 import { type Daemon, startDaemon } from '../test/helpers/daemon.ts'
 import { startDockerRegistry } from '../test/helpers/docker-registry.ts'
 import { pushImage } from '../test/helpers/image.ts'
-import { makeServerCertificate } from '../test/helpers/tls.ts'
+import type { Certificate } from '../test/helpers/tls.ts'
 import { findTool } from '../test/helpers/tools.ts'
+import { startLightRegistry } from './light-registry.ts'
 import { freePort, proxyServer, startNginx } from './nginx.ts'
 
 /** Where and how to ask for the same thing. `pid` is the process that serves it, where its CPU time is of interest. */
@@ -53,64 +54,16 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
   const registry = await startDockerRegistry({ login: LOGIN })
   stack.defer(() => registry.stop())
   const image = await pushImage(registry, { repository: 'team/app', tag: '1', login: LOGIN, layerBytes: blobBytes })
-  const { ca } = registry
   const digest = image.layerDigests[0]
-  if (ca === undefined || digest === undefined) throw new TypeError('the registry has TLS and the image a layer')
+  if (registry.ca === undefined || digest === undefined) throw new TypeError('the registry has TLS, the image a layer')
+  const ca: Certificate = registry.ca
   const blobPath = `/v2/team/app/blobs/${digest}`
   const manifestPath = '/v2/team/app/manifests/1'
   const direct: Target = { origin: registry.origin, query: '', headers: { ...accept, authorization } }
 
   const registries: Registered[] = [{ host: REAL, upstream: registry.origin, caFile: ca.certFile }]
-  let lightPort: number | undefined
-  let realNginx: Target | undefined
-  let lightTargets: Omit<NonNullable<Rig['light']>, 'regcredd'> | undefined
-  if ('missing' in findTool('nginx')) say('no nginx: its rows are left out')
-  else {
-    const files = join(folder, 'light')
-    await mkdir(join(files, 'v2/team/app/manifests'), { recursive: true })
-    await mkdir(join(files, 'v2/team/app/blobs'), { recursive: true })
-    for (const path of [blobPath, manifestPath]) await save(direct, path, ca.cert, join(files, path))
-    await writeFile(join(files, 'ping'), '{}')
-    await writeFile(join(files, 'passwords'), `${LOGIN.username}:{PLAIN}${LOGIN.password}\n`, { mode: 0o600 })
-    const certificate = await makeServerCertificate(ca, folder, ['localhost', '127.0.0.1'])
-    const plainPort = await freePort()
-    lightPort = await freePort()
-    const light = await startNginx(
-      files,
-      `
-  auth_basic light; auth_basic_user_file ${files}/passwords; open_file_cache max=16; root ${files};
-  server {
-    listen 127.0.0.1:${plainPort};
-    listen 127.0.0.1:${lightPort} ssl; ssl_protocols TLSv1.3;
-    ssl_certificate ${certificate.certFile}; ssl_certificate_key ${certificate.keyFile};
-    location = /v2/ { try_files /ping =404; }
-    location ~ /manifests/ { types { } default_type application/vnd.oci.image.manifest.v1+json; }
-  }`,
-    )
-    stack.defer(() => light.stop())
-    registries.push({ host: LIGHT, upstream: `https://127.0.0.1:${lightPort}`, caFile: ca.certFile })
-
-    const [overReal, overLight] = [await freePort(), await freePort()]
-    const proxies = { authorization, caFile: ca.certFile }
-    const nginx = await startNginx(
-      join(folder, 'nginx'),
-      proxyServer({ ...proxies, port: overReal, upstreamPort: registry.port }) +
-        proxyServer({ ...proxies, port: overLight, upstreamPort: lightPort }),
-    )
-    stack.defer(() => nginx.stop())
-    const through = (port: number): Target => ({
-      origin: `http://127.0.0.1:${port}`,
-      query: '',
-      headers: accept,
-      pid: nginx.pid,
-    })
-    realNginx = through(overReal)
-    lightTargets = {
-      direct: { ...direct, origin: `https://127.0.0.1:${lightPort}` },
-      plain: { ...direct, origin: `http://127.0.0.1:${plainPort}` },
-      nginx: through(overLight),
-    }
-  }
+  const peers = await startPeers()
+  if (peers !== undefined) registries.push({ host: LIGHT, upstream: peers.light.direct.origin, caFile: ca.certFile })
 
   say('starting the daemon')
   const daemon = await startWithLogin(main, registries)
@@ -124,8 +77,8 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
     headers: { ...accept, 'regcredd-token': daemon.callerToken },
     pid: daemon.pid,
   })
-  const real = { direct, regcredd: lent(REAL), nginx: realNginx }
-  const light = lightTargets && { ...lightTargets, regcredd: lent(LIGHT) }
+  const real = { direct, regcredd: lent(REAL), nginx: peers?.nginx }
+  const light = peers && { ...peers.light, regcredd: lent(LIGHT) }
 
   for (const target of [real.direct, real.regcredd, real.nginx, light?.direct, light?.regcredd, light?.nginx]) {
     if (target !== undefined) await compare(target, blobPath, ca.cert, digest)
@@ -135,6 +88,36 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
   return {
     ...{ folder, main, idleConfigFile: idle.configFile, blobPath, manifestPath, real, light },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
+
+  /** nginx as proxy of both registries, and the light one; nothing without nginx. */
+  async function startPeers() {
+    if ('missing' in findTool('nginx')) return void say('no nginx: its rows are left out')
+    const saveAs = (path: string, file: string) => save(direct, path, ca.cert, file)
+    const light = await startLightRegistry(join(folder, 'light'), LOGIN, ca, [blobPath, manifestPath], saveAs)
+    stack.defer(() => light.stop())
+    const [overReal, overLight] = [await freePort(), await freePort()]
+    const proxies = { authorization, caFile: ca.certFile }
+    const nginx = await startNginx(
+      join(folder, 'nginx'),
+      proxyServer({ ...proxies, port: overReal, upstreamPort: registry.port }) +
+        proxyServer({ ...proxies, port: overLight, upstreamPort: light.tlsPort }),
+    )
+    stack.defer(() => nginx.stop())
+    const through = (port: number) => ({
+      origin: `http://127.0.0.1:${port}`,
+      query: '',
+      headers: accept,
+      pid: nginx.pid,
+    })
+    return {
+      nginx: through(overReal),
+      light: {
+        direct: { ...direct, origin: `https://127.0.0.1:${light.tlsPort}` },
+        plain: { ...direct, origin: `http://127.0.0.1:${light.plainPort}` },
+        nginx: through(overLight),
+      },
+    }
   }
 }
 
