@@ -157,6 +157,14 @@ describe('documents', () => {
     assert.ok((documents.get('README.md') ?? '').split('\n').length <= 150)
   })
 
+  test('ARCHITECTURE.md says rightly where things are', async () => {
+    const text = documents.get('ARCHITECTURE.md') ?? ''
+    const named = [...text.matchAll(/`(\w+)` in `(src\/[\w/-]+\.ts)`/g)]
+    assert.ok(named.length >= 14, `${named.length} places`)
+    for (const [place, name, path = ''] of named)
+      assert.match(await readFile(join(root, path), 'utf8'), new RegExp(`(?:function|const) ${name}\\b`), place)
+  })
+
   test('name no place of the machine they were written on, and nothing that a reader does not have', () => {
     const foreign = /\/work\/|\bshared\/|\/root\/|\/home\/\w|\/tmp\/|coordinator|KUBEBUILDER_ASSETS=\//
     const found = [...documents].flatMap(([file, text]) => {
