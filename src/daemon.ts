@@ -5,7 +5,6 @@ import { listenAdmin } from './admin/listen-socket.ts'
 import type { AdminAct } from './audit/record.ts'
 import { readAudit } from './audit/tail.ts'
 import { openAudit } from './audit/writer.ts'
-import type { Registry } from './config/config.ts'
 import { loadConfig } from './config/load.ts'
 import { RegcreddError, toRegcreddError } from './errors.ts'
 import { startHealth } from './health.ts'
@@ -18,7 +17,7 @@ import { createMirror } from './mirror/mirror.ts'
 import { readCallerToken } from './proxy/caller-token-file.ts'
 import { startProxy } from './proxy/listener.ts'
 import { createPreference } from './proxy/preference.ts'
-import { createRelay } from './proxy/relay.ts'
+import { createSender } from './proxy/sender.ts'
 import { createPullReport } from './pull-report.ts'
 import { canonicalName } from './registry/host.ts'
 import type { Act } from './rotation/acts.ts'
@@ -26,7 +25,9 @@ import { createRotations } from './rotation/machine.ts'
 import { realTime } from './rotation/real-time.ts'
 import { readinessOf, type StatusParts, statusOf } from './status.ts'
 import { createNotifier } from './systemd/notify.ts'
-import { type Agents, createAgents } from './upstream/agents.ts'
+import { createAgentsOf } from './upstream/agents-of.ts'
+import { createLoginBreaker } from './upstream/login-breaker.ts'
+import { createRateLimits } from './upstream/rate-limits.ts'
 import { createTokens } from './upstream/tokens.ts'
 import { createVerify } from './upstream/verify.ts'
 
@@ -78,6 +79,8 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const nowMs = () => performance.now()
   const upstreamParts = { agentsOf: agentsOf.of, nowMs, wallNowMs: Date.now, userAgent: `regcredd/${version}` }
   const tokens = createTokens(upstreamParts)
+  const breaker = createLoginBreaker(upstreamParts)
+  const rateLimits = createRateLimits(upstreamParts)
 
   const mirror = createMirror({
     config: config.kubernetes,
@@ -93,7 +96,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     verify: createVerify(config.registries, upstreamParts),
     mirror: mirror.mirror,
     onAct: (act) => {
-      if (act.phase === 'outcome') tokens.forgetRegistry(act.target)
+      if (act.phase === 'outcome') for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(act.target)
       countRotation(metrics, act)
       audit.act(recordOf(act))
     },
@@ -101,6 +104,9 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     isListed,
     ...realTime,
   })
+
+  const sender = createSender(agentsOf.of)
+  stack.defer(() => sender.close())
 
   const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
@@ -112,10 +118,12 @@ export async function serve({ configPath, signal }: { configPath: string; signal
       defaultRegistry: config.proxy.defaultRegistry,
       callers: callers === 'open' ? { mode: 'open' } : { mode: 'token', token: await readCallerToken(callerTokenFile) },
       nowMs,
-      relay: createRelay(),
+      sender,
       tokens,
-      preference: createPreference(nowMs),
-      agentsOf: agentsOf.of,
+      preference: createPreference(),
+      breaker,
+      rateLimits,
+      wallNowMs: Date.now,
       asksBasic: new Set(),
       lend: async (name) => (await keychain.lend(name))?.credential,
       ...report,
@@ -131,6 +139,8 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     audit,
     keychain,
     mirror,
+    heldLogins: breaker.held,
+    metLimits: rateLimits.current,
     stopping: () => signal.aborted,
   }
   const health = await startHealth({
@@ -138,6 +148,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     ready: () => readinessOf(status),
     metricsText: async () => {
       metrics.connectionsOpen(await proxy.connections())
+      metrics.heldBack({ logins: breaker.held(), limits: rateLimits.current() })
       const outcomes = mirror.results().map(({ outcome }) => outcome)
       metrics.mirrorResult({ outcomes, isStale: mirror.stale() })
       return metrics.text()
@@ -216,20 +227,6 @@ function attempt(log: Logger, failure: string, act: () => void): void {
 
 async function attemptAsync(log: Logger, failure: string, act: () => Promise<void>): Promise<void> {
   await act().catch((thrown: unknown) => log.error({ err: toRegcreddError(thrown) }, failure))
-}
-
-function createAgentsOf(registries: readonly Registry[]): { of: (registry: Registry) => Agents; close: () => void } {
-  const agents = new Map(registries.map((registry) => [registry, createAgents(registry)]))
-  return {
-    of: (registry) => {
-      const found = agents.get(registry)
-      if (found === undefined) throw new TypeError('only listed registries have agents')
-      return found
-    },
-    close: () => {
-      for (const one of agents.values()) one.close()
-    },
-  }
 }
 
 function recordOf(act: Act): AdminAct {

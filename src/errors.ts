@@ -45,7 +45,12 @@ export const catalogue = {
   CREDENTIAL_REJECTED: {
     status: 403,
     oci: 'DENIED',
-    message: 'the registry refused the stored credential, or it does not reach this repository',
+    message: 'the registry refused the stored credential',
+  },
+  REPOSITORY_REFUSED: {
+    status: 403,
+    oci: 'DENIED',
+    message: 'the registry does not let the stored credential read this repository',
   },
   ANONYMOUS_REFUSED: {
     status: 403,
@@ -137,12 +142,15 @@ export type ErrorCode = keyof typeof catalogue
 export class RegcreddError extends Error {
   readonly code: ErrorCode
   readonly detail: string | undefined
+  /** When it is worth to ask again, in seconds, where that is known. */
+  readonly retryAfterS: number | undefined
 
-  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown; retryAfterS?: number }) {
     super(detail === undefined ? catalogue[code].message : `${catalogue[code].message}: ${detail}`, options)
     this.name = 'RegcreddError'
     this.code = code
     this.detail = detail
+    this.retryAfterS = options?.retryAfterS
   }
 
   get status(): number {

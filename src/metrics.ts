@@ -28,6 +28,10 @@ export type Metrics = {
   auditFailed: (failure: { lost: number }) => void
   auditRecovered: () => void
   connectionsOpen: (count: number) => void
+  /** What a registry said of its own limit (RateLimit-Limit and -Remaining). */
+  rateLimitSeen: (seen: { registry: string; limit: number; remaining: number }) => void
+  /** All logins and registries that are held back at the moment. */
+  heldBack: (held: { logins: { registry: string }[]; limits: { registry: string; part: string }[] }) => void
   /** The answer to a scrape. */
   text: () => Promise<string>
   readonly contentType: string
@@ -110,6 +114,30 @@ export function createMetrics({ version, registries }: { version: string; regist
     help: 'Connections of callers that are open at the pull proxy.',
     registers,
   })
+  const rateLimit = new Gauge({
+    name: 'regcredd_registry_ratelimit_limit',
+    help: 'RateLimit-Limit of the last answer of a registry that told it.',
+    labelNames: ['registry'],
+    registers,
+  })
+  const rateLimitLeft = new Gauge({
+    name: 'regcredd_registry_ratelimit_remaining',
+    help: 'RateLimit-Remaining of the last answer of a registry that told it.',
+    labelNames: ['registry'],
+    registers,
+  })
+  const heldLogins = new Gauge({
+    name: 'regcredd_credential_versions_held',
+    help: 'Versions of a credential that the registry refuses and that are not tried for a while.',
+    labelNames: ['registry'],
+    registers,
+  })
+  const heldRegistries = new Gauge({
+    name: 'regcredd_registry_limited',
+    help: '1 while a part of a registry is not asked because it answered 429.',
+    labelNames: ['registry', 'part'],
+    registers,
+  })
   new Gauge({
     name: 'regcredd_build_info',
     help: 'Always 1; its labels tell the version.',
@@ -145,6 +173,16 @@ export function createMetrics({ version, registries }: { version: string; regist
     },
     auditRecovered: () => auditUp.set(1),
     connectionsOpen: (count) => connections.set(count),
+    rateLimitSeen: ({ registry, limit, remaining }) => {
+      rateLimit.set({ registry: registryLabel(registry) }, limit)
+      rateLimitLeft.set({ registry: registryLabel(registry) }, remaining)
+    },
+    heldBack: ({ logins, limits }) => {
+      heldLogins.reset()
+      for (const { registry } of logins) heldLogins.inc({ registry: registryLabel(registry) })
+      heldRegistries.reset()
+      for (const { registry, part } of limits) heldRegistries.set({ registry: registryLabel(registry), part }, 1)
+    },
     text: () => register.metrics(),
     contentType: register.contentType,
   }

@@ -49,6 +49,9 @@ export function createPullReport(parts: {
         bytes: outcome.bytes,
         durationMs,
       })
+      const { rateLimit } = exchange
+      if (rateLimit !== undefined && registry !== undefined)
+        parts.metrics.rateLimitSeen({ registry: registry.name, ...rateLimit })
       logLine(parts.log, exchange, outcome, durationMs)
       if (!wasBegun) return
       try {

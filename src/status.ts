@@ -2,6 +2,8 @@ import type { Audit } from './audit/writer.ts'
 import type { Config } from './config/config.ts'
 import type { KnownKeychain } from './keychain/known.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
+import type { HeldLogin } from './upstream/login-breaker.ts'
+import type { MetLimit } from './upstream/rate-limits.ts'
 
 export type StatusParts = {
   config: Config
@@ -11,6 +13,10 @@ export type StatusParts = {
   audit: Audit
   keychain: KnownKeychain
   mirror: MirrorRoom
+  /** Versions of credentials that their registry refuses. */
+  heldLogins: () => HeldLogin[]
+  /** Registries that asked to be left alone for a while. */
+  metLimits: () => MetLimit[]
   /** Whether the stop has begun. */
   stopping: () => boolean
 }
@@ -18,7 +24,8 @@ export type StatusParts = {
 export type Readiness = { ready: boolean; reasons: string[] }
 
 /** Whether pulls can be served in full, and every reason why not, or why only in part: one line each, in plain words. */
-export function readinessOf({ config, audit, keychain, mirror, stopping }: StatusParts): Readiness {
+export function readinessOf(parts: StatusParts): Readiness {
+  const { config, audit, keychain, mirror, stopping } = parts
   const faults: string[] = []
   const warnings: string[] = []
   if (stopping()) faults.push('the daemon is stopping')
@@ -41,7 +48,21 @@ export function readinessOf({ config, audit, keychain, mirror, stopping }: Statu
       `warning: ${failed === 0 ? 'not all' : failed} mirrored Secrets ${failed === 0 ? 'are known to be up to date' : 'could not be written'}; see regcredd mirror`,
     )
   }
-  return { ready: faults.length === 0, reasons: [...faults, ...warnings] }
+  return { ready: faults.length === 0, reasons: [...faults, ...warnings, ...registryWarnings(parts)] }
+}
+
+function registryWarnings({ heldLogins, metLimits }: StatusParts): string[] {
+  const time = (at: Date) => at.toISOString().replace(/\.\d+/, '')
+  return [
+    ...heldLogins().map(
+      ({ registry, version, sinceAt, retryAt }) =>
+        `warning: ${registry} refuses version ${version} of its credential since ${time(sinceAt)}; it is not tried again before ${time(retryAt)}, unless it is replaced`,
+    ),
+    ...metLimits().map(
+      ({ registry, part, retryAt }) =>
+        `warning: ${registry} is not asked for ${part} before ${time(retryAt)}: it answered 429`,
+    ),
+  ]
 }
 
 function said(code: string | undefined, detail: string | undefined): string {
@@ -63,6 +84,8 @@ export function statusOf(parts: StatusParts): object {
     proxy: { listen: `${listen.host}:${listen.port}`, callers },
     keychain: { store: keychain.store, ...keychain.seen() },
     audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },
+    heldLogins: parts.heldLogins(),
+    metLimits: parts.metLimits(),
     mirror:
       config.kubernetes === undefined
         ? null

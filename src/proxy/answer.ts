@@ -6,7 +6,6 @@ import { callerHeaders } from './headers.ts'
 import { localLink } from './link.ts'
 import type { Pull } from './pull.ts'
 import type { Served } from './serve.ts'
-import { discard, streamAnswer } from './stream.ts'
 
 /** Passes an answer on to the caller; gives what became of it. Never throws. */
 export async function passOn(
@@ -20,7 +19,7 @@ export async function passOn(
   const link = answer.headers['link']
   if (typeof link === 'string') headers['link'] = localLink(link, pull, served.askedAt)
   const shown = typeof headers['docker-content-digest'] === 'string' ? headers['docker-content-digest'] : undefined
-  let status = answer.statusCode ?? 502
+  let { status } = answer
   if (served.onlySize) {
     const size = sizeOf(answer.headers['content-range'])
     delete headers['content-range']
@@ -29,11 +28,20 @@ export async function passOn(
       headers['content-length'] = size
     }
     response.writeHead(status, headers).end()
-    discard(answer)
+    answer.discard()
     return { status, bytes: 0, complete: true, digest: shown, code: undefined, cause: undefined }
   }
   if (headers['link'] === undefined) delete headers['link']
-  const { bytes, complete, brokenBy } = await streamAnswer(answer, response, status, headers, idleTimeoutMs)
+  if (status === 416) {
+    // docker-registry 2.8 announces the whole blob here and sends a few words.
+    delete headers['content-type']
+    delete headers['content-encoding']
+    response.writeHead(status, { ...headers, 'content-length': 0 }).end()
+    answer.discard()
+    return { status, bytes: 0, complete: true, digest: shown, code: undefined, cause: undefined }
+  }
+  response.writeHead(status, headers)
+  const { bytes, complete, brokenBy } = await answer.stream(response, idleTimeoutMs)
   const code = brokenBy === 'registry' ? 'UPSTREAM_UNREACHABLE' : undefined
   return { status, bytes, complete, digest: shown, code, cause: undefined }
 }
@@ -56,9 +64,12 @@ export function refuse(thrown: unknown, pull: Pull | undefined, response: Server
 }
 
 function extraHeaders(error: RegcreddError): Record<string, string> {
-  return error.code === 'METHOD_UNSUPPORTED' ? { allow: 'GET, HEAD' } : {}
+  return {
+    ...(error.code === 'METHOD_UNSUPPORTED' ? { allow: 'GET, HEAD' } : {}),
+    ...(error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
+  }
 }
 
-function sizeOf(contentRange: string | undefined): string | undefined {
-  return /^bytes 0-0\/(\d+)$/.exec(contentRange ?? '')?.[1]
+function sizeOf(contentRange: string | string[] | undefined): string | undefined {
+  return /^bytes 0-0\/(\d+)$/.exec(String(contentRange))?.[1]
 }

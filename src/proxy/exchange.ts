@@ -29,6 +29,8 @@ export class Exchange {
   version: string | undefined
   /** Origin that the answer came from. */
   upstream: string | undefined
+  /** What the registry said of its limit on this very answer. */
+  rateLimit: { limit: number; remaining: number } | undefined
   readonly #onSettled: (exchange: Exchange, outcome: Outcome) => void
   #settled = false
 

@@ -50,7 +50,7 @@ export function upstreamHeaders(caller: IncomingHttpHeaders, to: URL): OutgoingH
  * for stores that do not know it.
  */
 export function callerHeaders(
-  answer: IncomingHttpHeaders,
+  answer: Record<string, string | string[] | undefined>,
   pull: Pull,
   digest: string | undefined,
 ): OutgoingHttpHeaders {

@@ -3,6 +3,7 @@ import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { passOn, refuse } from './answer.ts'
 import { type CallerPolicy, identifyCaller } from './caller.ts'
+import { limitConnections } from './connection-limit.ts'
 import { Exchange, type Outcome } from './exchange.ts'
 import { findRegistry } from './find-registry.ts'
 import { checkHost } from './host-header.ts'
@@ -30,6 +31,11 @@ export type PullProxy = {
   close(drainTimeoutMs: number): Promise<void>
 }
 
+const STATUS_OF_FAULT = new Map([
+  ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+])
+
 /**
  * Starts the pull proxy.
  * @throws LISTEN_FAILED
@@ -45,11 +51,17 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
     },
     (request, response) => void serve(request, response, parts),
   )
-  server.maxConnections = limits.maxConnections
+  limitConnections(server, limits.maxConnections)
+  // Without it node invites the body first (100 Continue), which no pull has.
+  server.on('checkContinue', (request, response) => void server.emit('request', request, response))
+  server.on('connect', (_request, socket) => {
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
-    if (socket.writable && error.code !== 'ECONNRESET') socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`)
-    else socket.destroy()
+    const status = STATUS_OF_FAULT.get(error.code ?? '') ?? '400 Bad Request'
+    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+    // Who never reads the answer must not hold the connection by it.
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy())
   })
   await listenOn(server, listen)
   const address = server.address()
@@ -73,6 +85,8 @@ async function serve(request: IncomingMessage, response: ServerResponse, parts: 
     onSettled: parts.ended,
   })
   response.setHeader('regcredd-request-id', exchange.id)
+  // What is unread of a body must not be waited for, nor be taken for a next request.
+  if (hasBody(request)) response.setHeader('connection', 'close')
   try {
     exchange.settle(await answer(exchange, request, response, parts))
   } catch (thrown) {
@@ -89,6 +103,7 @@ async function answer(
   checkHost(request)
   const pull = parsePull(request.method, request.url, parts.defaultRegistry)
   exchange.pull = pull
+  if (hasBody(request)) throw new RegcreddError('REQUEST_MALFORMED', 'a pull has no body')
   if (pull.kind === 'ping') return ping(exchange, request, response, parts)
   exchange.caller = identifyCaller(request.headers, parts.callers)
   const registry = findRegistry(parts.registries, pull.host, pull.repository)
@@ -96,6 +111,10 @@ async function answer(
   parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
   return passOn(pull, served, response, registry.limits.answerTimeoutMs)
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
 /**

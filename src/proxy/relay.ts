@@ -1,11 +1,13 @@
 import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
-import httpProxy from 'http-proxy'
+import httpProxy, { type ServerOptions } from 'http-proxy'
 import { RegcreddError } from '../errors.ts'
 import { toConnectionError } from '../upstream/connection-error.ts'
 
 /** Token servers of large organisations make tokens of many KiB; node's default of 16 KiB for all headers fails on them. */
 const MAX_HEADER_BYTES = 65_536
+/** As many as agents keep. */
+const MAX_STALE_SOCKETS = 16
 
 export type RelayRequest = {
   method: 'GET' | 'HEAD'
@@ -28,7 +30,6 @@ export type Relay = {
 type StandIn = Readable & { method: string; url: string; headers: OutgoingHttpHeaders; socket: { destroyed: false } }
 
 type Pending = {
-  request: RelayRequest
   started: (sent: ClientRequest) => void
   answered: (answer: IncomingMessage) => void
 }
@@ -42,7 +43,6 @@ export function createRelay(): Relay {
 
   function send(request: RelayRequest, response: ServerResponse, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const standIn = standInFor(request)
       let sent: ClientRequest | undefined
       const stop = (error: RegcreddError) => {
         settle()
@@ -57,40 +57,42 @@ export function createRelay(): Relay {
       }
       if (signal.aborted) return aborted()
       signal.addEventListener('abort', aborted, { once: true })
-      pending.set(standIn, {
-        request,
-        started: (clientRequest) => {
+      const answered = (answer: IncomingMessage) => {
+        settle()
+        resolve(answer)
+      }
+      const attempt = (attemptsLeft: number) => {
+        const standIn = standInFor(request)
+        const started = (clientRequest: ClientRequest) => {
           sent = clientRequest
           // http-proxy folds `//` in a path into one; a store's signed URL must arrive as it was given.
           clientRequest.path = request.to.pathname + request.to.search
           standIn.push(null)
           if (signal.aborted) clientRequest.destroy()
-        },
-        answered: (answer) => {
-          settle()
-          resolve(answer)
-        },
-      })
-      const target = {
-        protocol: request.to.protocol,
-        hostname: request.to.hostname,
-        host: request.to.hostname,
-        port: request.to.port,
+        }
+        pending.set(standIn, { started, answered })
+        proxy.web(standIn as never, response as never, optionsFor(request, standIn), (error) => {
+          if (attemptsLeft > 0 && !signal.aborted && isStale(sent, error)) attempt(attemptsLeft - 1)
+          else stop(toConnectionError(error))
+        })
       }
-      proxy.web(
-        standIn as never,
-        response as never,
-        {
-          target: target as never,
-          agent: request.agent,
-          buffer: standIn,
-          ssl: { maxHeaderSize: MAX_HEADER_BYTES } as never,
-        },
-        (error) => stop(toConnectionError(error)),
-      )
+      attempt(MAX_STALE_SOCKETS)
     })
   }
   return { send }
+}
+
+function optionsFor({ to, agent }: RelayRequest, buffer: StandIn): ServerOptions {
+  const target = { protocol: to.protocol, hostname: to.hostname, host: to.hostname, port: to.port }
+  return { target: target as never, agent, buffer, ssl: { maxHeaderSize: MAX_HEADER_BYTES } as never }
+}
+
+/**
+ * Whether a kept connection was being closed by the other side just as it was used again: nothing was answered, so a GET or HEAD can
+ * be sent once more (RFC 9110 § 9.2.2). Each such failure uses up one kept connection, and a fresh one that fails is an error.
+ */
+function isStale(sent: ClientRequest | undefined, error: NodeJS.ErrnoException): boolean {
+  return sent?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
 }
 
 /** Ends only when the socket is there (`proxyReq`), so that until then nothing is flushed and the path can be set. */

@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
-import type { Credential, Version } from '../keychain/credential.ts'
+import type { Credential } from '../keychain/credential.ts'
 import { type Challenge, chooseChallenge, parseChallenges } from '../registry/challenge.ts'
 import { originOf } from '../registry/origin.ts'
-import type { Secret } from '../secret.ts'
-import type { Agents } from '../upstream/agents.ts'
-import { basicHeader, bearerHeader } from '../upstream/authorization.ts'
+import type { LoginBreaker, Trial } from '../upstream/login-breaker.ts'
+import type { LimitedPart, RateLimits } from '../upstream/rate-limits.ts'
 import {
-  type Authorization,
   afterChallenge,
+  type BearerChallenge,
   type Course,
   firstStep,
   nextStep,
@@ -20,19 +19,24 @@ import {
 import type { Tokens } from '../upstream/tokens.ts'
 import type { Exchange } from './exchange.ts'
 import { upstreamHeaders } from './headers.ts'
+import { learn } from './learn.ts'
+import { authorizationHeader, heldBack, lineUp, loginOf, retryTimes } from './lent.ts'
 import type { Preference } from './preference.ts'
 import { type Pull, upstreamPath } from './pull.ts'
-import type { Relay } from './relay.ts'
-import { discard } from './stream.ts'
+import type { Sender } from './sender.ts'
+import type { UpstreamAnswer } from './upstream-answer.ts'
 
 /** More than any honest registry needs: a challenge, a ping, five redirects, a second look at the store, three versions. */
 const MAX_TURNS = 16
 
 export type ServeParts = {
-  relay: Relay
+  sender: Sender
   tokens: Tokens
   preference: Preference
-  agentsOf(registry: Registry): Agents
+  breaker: LoginBreaker
+  rateLimits: RateLimits
+  /** Milliseconds since 1970. */
+  wallNowMs(): number
   /** @throws KEYCHAIN_LOCKED, KEYCHAIN_UNAVAILABLE, KEYCHAIN_CORRUPT */
   lend(name: string): Promise<Credential | undefined>
   /** Names of registries that asked for Basic when they were last asked. */
@@ -40,7 +44,7 @@ export type ServeParts = {
 }
 
 /** The answer to pass on, as it came: whether only its size was asked for, where it was asked, and the registry's own digest header. */
-export type Served = { answer: IncomingMessage; onlySize: boolean; askedAt: URL; digest: string | undefined }
+export type Served = { answer: UpstreamAnswer; onlySize: boolean; askedAt: URL; digest: string | undefined }
 
 /**
  * Takes the steps of one pull until there is an answer to pass on; its body is unread.
@@ -54,153 +58,132 @@ export async function servePull(
   response: ServerResponse,
   parts: ServeParts,
 ): Promise<Served> {
-  const credential = await parts.lend(registry.name)
+  const { tokens, breaker } = parts
+  const { name } = registry
+  const credential = await parts.lend(name)
   if (credential?.current === undefined && registry.credential === 'required')
     throw new RegcreddError('CREDENTIAL_MISSING')
+  const part = pull.kind === 'blob' ? 'blobs' : 'manifests'
+  refuseWhileLimited(registry, part, parts)
+  const retryAt = retryTimes(breaker, name, pull.repository)
+  const { versions, barred } = lineUp(credential === undefined ? [] : parts.preference.order(credential), {
+    retryAt,
+    hasToken: (version) => tokens.peek(registry, pull.repository, version) !== undefined,
+  })
   const url = new URL(upstreamPath(pull), registry.upstream)
   const tried: Tried[] = []
-  const tokenRefused: (string | undefined)[] = []
-  const versions = credential === undefined ? [] : parts.preference.order(credential)
   const kind = pull.kind === 'ping' ? 'tags' : pull.kind
-  const course: Course = { registry, method: pull.method, kind, url, versions, tried, tokenRefused }
+  const course: Course = { registry, method: pull.method, kind, url, versions, tried, barred }
   let digest: string | undefined
-  let token = parts.tokens.peek(registry, pull.repository, versions[0])
+  let token = tokens.peek(registry, pull.repository, versions[0])
+  let denial: RegcreddError | undefined
 
-  async function sendStep(send: Send): Promise<IncomingMessage> {
+  async function sendStep(send: Send): Promise<UpstreamAnswer> {
     const headers = upstreamHeaders(request.headers, send.to)
-    if (send.onlySize) headers['range'] = 'bytes=0-0'
+    if (send.onlySize) Object.assign(headers, { range: 'bytes=0-0', 'accept-encoding': 'identity' })
     const authorization = authorizationHeader(send.authorization, credential, token)
     if (authorization !== undefined) headers['authorization'] = authorization
-    const agent = parts.agentsOf(registry).towards(send.to)
     exchange.upstream = originOf(send.to)
     exchange.version = send.authorization.by === 'nobody' ? undefined : send.authorization.version
-    const { answerTimeoutMs } = registry.limits
-    const answer = await parts.relay.send(
-      { method: send.method, to: send.to, headers, agent, answerTimeoutMs },
+    const answer = await parts.sender.send(
+      { registry, method: send.method, to: send.to, headers },
       response,
       exchange.signal,
     )
-    tried.push({ ...send, status: answer.statusCode ?? 0 })
+    const asks = answer.status === 401 ? challengeOf(answer)?.scheme : undefined
+    tried.push({ ...send, status: answer.status, asks })
     return answer
   }
 
-  async function authenticate(
-    challenge: Extract<Challenge, { scheme: 'bearer' }>,
-    version: string | undefined,
-  ): Promise<Step> {
+  /** Leave to log in as this version; undefined: it is held back, and barred from now on. */
+  async function claim(version: string): Promise<Trial | undefined> {
+    const trial = await breaker.claim(name, version, pull.repository, exchange.signal)
+    if (trial === undefined) barred.push(version)
+    return trial
+  }
+
+  async function authenticate(challenge: BearerChallenge, version: string | undefined): Promise<Step> {
+    refuseWhileLimited(registry, 'tokens', parts)
+    using trial = version === undefined ? undefined : await claim(version)
+    if (version !== undefined && trial === undefined) return afterChallenge(course, challenge)
     const login = loginOf(credential, version)
     try {
-      token = await parts.tokens.exchange(
+      token = await tokens.exchange(
         { registry, repository: pull.repository, challenge, requestUrl: url, login },
         exchange.signal,
       )
     } catch (thrown) {
-      if (!(thrown instanceof RegcreddError) || thrown.code !== 'CREDENTIAL_REJECTED') throw thrown
-      tokenRefused.push(version)
-      noteRefusal(credential, version, parts)
+      if (!(thrown instanceof RegcreddError)) throw thrown
+      if (thrown.retryAfterS !== undefined) parts.rateLimits.met(name, 'tokens', thrown.retryAfterS * 1000)
+      if (thrown.code !== 'CREDENTIAL_REJECTED' && thrown.code !== 'REPOSITORY_REFUSED') throw thrown
+      if (thrown.code === 'CREDENTIAL_REJECTED') trial?.rejected()
+      else trial?.denied()
+      denial = thrown
+      barred.push(version)
+      if (credential !== undefined && version !== undefined) parts.preference.refused(credential, version)
       return afterChallenge(course, challenge)
     }
-    return {
-      do: 'send',
-      to: url,
-      method: pull.method,
-      authorization: { by: 'bearer', version, fresh: true },
-      onlySize: false,
-    }
+    trial?.accepted()
+    const authorization = { by: 'bearer', version, fresh: true } as const
+    return { do: 'send', to: url, method: pull.method, authorization, onlySize: false }
   }
 
-  let step = firstStep(course, {
-    asksBasic: parts.asksBasic.has(registry.name),
-    hasToken: token !== undefined,
-  })
+  let step = firstStep(course, { asksBasic: parts.asksBasic.has(name), hasToken: token !== undefined })
   for (let turn = 0; turn < MAX_TURNS; turn++) {
-    if (step.do === 'refuse') throw new RegcreddError(step.code, step.detail)
+    if (step.do === 'refuse') {
+      if (step.code !== 'CREDENTIAL_REJECTED') throw new RegcreddError(step.code, step.detail)
+      throw denial?.code === 'REPOSITORY_REFUSED' ? denial : heldBack(versions, retryAt)
+    }
     if (step.do === 'relay') throw new TypeError('a relay step follows an answer only')
     if (step.do === 'authenticate') {
       step = await authenticate(step.challenge, step.version)
       continue
     }
     if (step.do === 'ping') {
-      const ping = await sendStep({
-        to: new URL('/v2/', url),
-        method: 'GET',
-        authorization: { by: 'nobody' },
-        onlySize: false,
-      })
-      discard(ping)
-      step = afterChallenge(course, ping.statusCode === 401 ? challengeOf(ping) : undefined)
+      const to = new URL('/v2/', url)
+      const ping = await sendStep({ to, method: 'GET', authorization: { by: 'nobody' }, onlySize: false })
+      ping.discard()
+      step = afterChallenge(course, ping.status === 401 ? challengeOf(ping) : undefined)
       continue
     }
-    if (step.do === 'restart') parts.tokens.forget(registry, pull.repository, versions[0])
-    const answer = await sendStep(step)
-    learn(answer, step, credential, registry, parts)
-    if (originOf(step.to) === originOf(url)) digest = single(answer.headers['docker-content-digest']) ?? digest
     const sent: Send = step
+    const { authorization } = sent
+    using trial = authorization.by === 'basic' ? await claim(authorization.version) : undefined
+    if (authorization.by === 'basic' && trial === undefined) {
+      step = afterChallenge(course, { scheme: 'basic', realm: undefined })
+      continue
+    }
+    if (step.do === 'restart') tokens.forget(registry, pull.repository, versions[0])
+    const answer = await sendStep(sent)
+    learn(answer, { sent, asks: tried.at(-1)?.asks, part, trial, credential, registry, exchange }, parts)
+    if (originOf(sent.to) === originOf(url)) digest = single(answer.headers['docker-content-digest']) ?? digest
     step = nextStepFrom(course, answer)
     if (step.do === 'relay') return { answer, onlySize: sent.onlySize, askedAt: sent.to, digest }
-    discard(answer)
+    answer.discard()
   }
   throw new RegcreddError('UPSTREAM_MALFORMED', 'the registry asks for one thing after another')
 }
 
-function nextStepFrom(course: Course, answer: IncomingMessage): Step {
+function refuseWhileLimited(registry: Registry, part: LimitedPart, { rateLimits }: ServeParts): void {
+  const retryAfterS = rateLimits.waitSeconds(registry.name, part)
+  if (retryAfterS === undefined) return
+  throw new RegcreddError('TOO_MANY_REQUESTS', `it is asked again in ${retryAfterS} s`, { retryAfterS })
+}
+
+function nextStepFrom(course: Course, answer: UpstreamAnswer): Step {
   try {
     return nextStep(course, {
-      location: answer.headers.location,
-      challenges: answer.headersDistinct['www-authenticate'] ?? [],
+      location: single(answer.headers['location']),
+      challenges: answer.challenges,
     })
   } catch (thrown) {
-    discard(answer)
+    answer.discard()
     throw thrown
   }
 }
 
-function challengeOf(answer: IncomingMessage): Challenge | undefined {
-  return chooseChallenge(parseChallenges(answer.headersDistinct['www-authenticate'] ?? []))
-}
-
-function loginOf(
-  credential: Credential | undefined,
-  id: string | undefined,
-): (Version & { version: string }) | undefined {
-  const found = credential?.versions.find((version) => version.id === id)
-  return found === undefined ? undefined : { ...found, version: found.id }
-}
-
-/** The value of Authorization, made at the last moment; `undefined` where nothing is to be sent. */
-function authorizationHeader(
-  authorization: Authorization,
-  credential: Credential | undefined,
-  token: Secret | undefined,
-): string | undefined {
-  if (authorization.by === 'nobody') return undefined
-  if (authorization.by === 'bearer') return token === undefined ? undefined : bearerHeader(token)
-  const login = loginOf(credential, authorization.version)
-  return login === undefined ? undefined : basicHeader(login.username, login.secret)
-}
-
-/** Keeps what this answer teaches for later pulls: how the registry asks, and which version it takes. */
-function learn(
-  answer: IncomingMessage,
-  sent: Send,
-  credential: Credential | undefined,
-  registry: Registry,
-  parts: ServeParts,
-): void {
-  const { authorization } = sent
-  if (answer.statusCode === 401) {
-    const scheme = challengeOf(answer)?.scheme
-    if (scheme === 'basic' && authorization.by !== 'bearer') parts.asksBasic.add(registry.name)
-    if (scheme === 'bearer') parts.asksBasic.delete(registry.name)
-    if (authorization.by === 'basic') noteRefusal(credential, authorization.version, parts)
-    return
-  }
-  if (authorization.by === 'nobody' || authorization.version === undefined || credential === undefined) return
-  parts.preference.won(credential, authorization.version)
-}
-
-function noteRefusal(credential: Credential | undefined, version: string | undefined, parts: ServeParts): void {
-  if (credential !== undefined && version !== undefined) parts.preference.refused(credential, version)
+function challengeOf({ challenges }: UpstreamAnswer): Challenge | undefined {
+  return chooseChallenge(parseChallenges(challenges))
 }
 
 function single(header: string | string[] | undefined): string | undefined {

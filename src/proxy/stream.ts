@@ -1,30 +1,35 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import type { Streamed, UpstreamAnswer } from './upstream-answer.ts'
 
-/** `brokenBy` says who ended it before its end. */
-export type Streamed = { bytes: number; complete: boolean; brokenBy: 'registry' | 'caller' | undefined }
+/** An answer that node:http has read the head of. */
+export function streamedAnswer(answer: IncomingMessage): UpstreamAnswer {
+  return {
+    status: answer.statusCode ?? 502,
+    headers: answer.headers,
+    challenges: answer.headersDistinct['www-authenticate'] ?? [],
+    stream: (response, idleTimeoutMs) => stream(answer, response, idleTimeoutMs),
+    discard: () => discard(answer),
+  }
+}
 
 /**
  * Streams an answer to the caller, untouched. A body that the registry cuts short resets the caller's connection, so that containerd
  * resumes with Range instead of taking a short blob for a whole one; a caller that leaves ends the registry's stream.
  * Never throws; `complete` says whether every byte was handed over.
  */
-export async function streamAnswer(
-  answer: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  headers: OutgoingHttpHeaders,
-  idleTimeoutMs: number,
-): Promise<Streamed> {
+async function stream(answer: IncomingMessage, response: ServerResponse, idleTimeoutMs: number): Promise<Streamed> {
   let bytes = 0
   let brokenBy: Streamed['brokenBy']
+  // HTTP/1.0 has no chunks: there the end of the connection is the end of the body, and only a reset tells that it is cut.
+  const endsByClosing = !response.chunkedEncoding && !response.hasHeader('content-length')
   answer.once('error', () => {
     brokenBy ??= 'registry'
+    if (endsByClosing) response.socket?.resetAndDestroy()
   })
   response.once('close', () => {
     brokenBy ??= 'caller'
   })
-  response.writeHead(status, headers)
   // A caller that reads slowly pauses the registry's socket; that silence is not the registry's.
   const idle = setTimeout(() => (response.writableNeedDrain ? idle.refresh() : answer.destroy()), idleTimeoutMs)
   answer.on('data', (piece: Buffer) => {
@@ -43,7 +48,7 @@ export async function streamAnswer(
 }
 
 /** Ends an answer that is not passed on. Short ones are read to the end, so that the connection can be used again. */
-export function discard(answer: IncomingMessage): void {
+function discard(answer: IncomingMessage): void {
   const length = Number(answer.headers['content-length'] ?? Number.NaN)
   if (length <= 16_384) answer.resume()
   else answer.destroy()

@@ -17,7 +17,9 @@ export type Agents = {
   registry: http.Agent
   /** For token servers and redirect targets: refuses addresses that are neither global nor listed, with ADDRESS_REFUSED. */
   elsewhere(to: URL): http.Agent
-  /** The one of the above that a URL is to be asked by. */
+  /** What TLS to the registry's own origin is verified by; absent where that is plain http. */
+  secure: { secureContext?: SecureContext; servername?: string; rejectUnauthorized: true } | undefined
+  /** The one of the above agents that a URL is to be asked by. */
   towards(to: URL): http.Agent
   close(): void
 }
@@ -52,6 +54,10 @@ export function createAgents(registry: Registry): Agents {
   const elsewhere = (to: URL) => (to.protocol === 'https:' ? elsewhereHttps : elsewhereHttp)
   return {
     registry: own,
+    secure:
+      registry.upstream.protocol === 'https:'
+        ? { rejectUnauthorized: true, ...(secureContext && { secureContext }), ...named }
+        : undefined,
     elsewhere,
     towards: (to) => (sameOrigin(to, registry.upstream) ? own : elsewhere(to)),
     close() {

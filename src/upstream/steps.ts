@@ -20,8 +20,8 @@ export type Send = {
   onlySize: boolean
 }
 
-/** A request that was sent, and the status of its answer. */
-export type Tried = Send & { status: number }
+/** A request that was sent, the status of its answer, and the scheme that a challenge of it asks for. */
+export type Tried = Send & { status: number; asks: Challenge['scheme'] | undefined }
 
 /** A pull under way: what is asked for, whom we may be, and what was tried so far. Plain values only. */
 export type Course = {
@@ -33,8 +33,8 @@ export type Course = {
   /** Ids of the credential's versions, in the order in which they are to be tried; none for an anonymous pull. */
   versions: readonly string[]
   tried: readonly Tried[]
-  /** Versions that the token server refused. */
-  tokenRefused: readonly (string | undefined)[]
+  /** Versions that may not log in (any more): refused by the token server, or held back since an earlier refusal. */
+  barred: readonly (string | undefined)[]
 }
 
 export type AnswerHead = { location: string | undefined; challenges: string[] }
@@ -71,13 +71,15 @@ export function nextStep(course: Course, answer: AnswerHead): Step {
   const last = lastOf(course)
   if (isRedirect(last.status)) return followRedirect(course, last, answer)
   if (hasLeft(course)) return afterStore(course, last)
+  if (wantsSizeByGet(course, last)) return { do: 'send', ...last, method: 'GET', onlySize: true }
   // A cached token may have lost its rights: ECR says 403, ECR Public 400, all others 401. One new start without it.
   if (isStale(last) && [400, 401, 403].includes(last.status)) {
     return { ...sendToRegistry(course, { by: 'nobody' }), do: 'restart' }
   }
   // RFC 9110 § 11.6.1: only a 401 carries a challenge that asks for something; zot sends one on a 200.
   if (last.status !== 401) return { do: 'relay' }
-  if (wantsSizeByGet(course, last)) return { do: 'send', ...last, method: 'GET', onlySize: true }
+  // The token server took the login and gave a token with fewer rights than were asked for: no other password helps.
+  if (last.authorization.by === 'bearer') return refuseRepository(course)
   return afterChallenge(course, chooseChallenge(parseChallenges(answer.challenges)))
 }
 
@@ -87,7 +89,7 @@ export function afterChallenge(course: Course, challenge: Challenge | undefined)
     return wasPinged(course) ? { do: 'refuse', code: 'CHALLENGE_UNSUPPORTED', detail: undefined } : { do: 'ping' }
   }
   const version = nextVersion(course)
-  if (version === undefined && (course.versions.length > 0 || wasRefusedAnonymously(course))) return refuse(course)
+  if (version === undefined && (course.versions.length > 0 || course.barred.includes(undefined))) return refuse(course)
   if (challenge.scheme === 'bearer') return { do: 'authenticate', challenge, version }
   return version === undefined ? refuse(course) : sendToRegistry(course, { by: 'basic', version })
 }
@@ -144,7 +146,8 @@ function isStale({ authorization }: Tried): boolean {
 
 /** ECR Public answers 401 to the HEAD of a blob that its GET serves. */
 function wantsSizeByGet(course: Course, last: Tried): boolean {
-  return course.kind === 'blob' && last.method === 'HEAD' && last.authorization.by === 'bearer'
+  const { method, authorization, status } = last
+  return course.kind === 'blob' && method === 'HEAD' && status === 401 && authorization.by === 'bearer'
 }
 
 function wasPinged(course: Course): boolean {
@@ -155,16 +158,13 @@ function nextVersion(course: Course): string | undefined {
   return course.versions.find((version) => !wasRefused(course, version))
 }
 
-function wasRefused(course: Course, version: string | undefined): boolean {
-  if (course.tokenRefused.includes(version)) return true
-  return course.tried.some(({ authorization, status }) => {
-    if (status !== 401 || authorization.by === 'nobody' || authorization.version !== version) return false
-    return authorization.by === 'basic' || authorization.fresh
-  })
-}
-
-function wasRefusedAnonymously(course: Course): boolean {
-  return wasRefused(course, undefined)
+function wasRefused(course: Course, version: string): boolean {
+  if (course.barred.includes(version)) return true
+  // Quay and GHCR answer 401 to Basic whatever the password is, and ask for Bearer.
+  return course.tried.some(
+    ({ authorization, status, asks }) =>
+      status === 401 && authorization.by === 'basic' && authorization.version === version && asks !== 'bearer',
+  )
 }
 
 /** The last word: never a challenge to the caller, whose own secret would then be sent (RFC 9110 § 15.5.2 asks for one on 401, so it is a 403). */
@@ -174,4 +174,9 @@ function refuse(course: Course): Step {
     code: course.versions.length === 0 ? 'ANONYMOUS_REFUSED' : 'CREDENTIAL_REJECTED',
     detail: undefined,
   }
+}
+
+function refuseRepository({ versions }: Course): Step {
+  const code = versions.length === 0 ? 'ANONYMOUS_REFUSED' : 'REPOSITORY_REFUSED'
+  return { do: 'refuse', code, detail: undefined }
 }

@@ -5,6 +5,7 @@ import type { Secret } from '../secret.ts'
 import type { Agents } from './agents.ts'
 import { type Answer, ask, type Question } from './ask.ts'
 import { basicHeader, isIdentityToken, refreshTokenForm } from './authorization.ts'
+import { retryAfterMs } from './rate-limits.ts'
 import { allowedRealm } from './realm.ts'
 import { parseTokenAnswer, type Token } from './token-answer.ts'
 
@@ -35,8 +36,8 @@ export type TokenAsk = {
  * 1. the realm is checked, before anything is sent;
  * 2. GET with Basic, or for an identity token POST with a form (it is no password and never goes into Basic);
  * 3. no redirect is followed, and the answer is read up to 128 KiB.
- * @throws REALM_REFUSED, ADDRESS_REFUSED, CREDENTIAL_REJECTED, ANONYMOUS_REFUSED, TOO_MANY_REQUESTS, TOKEN_SERVER_FAILED,
- *   TOKEN_MALFORMED, UPSTREAM_TIMEOUT
+ * @throws REALM_REFUSED, ADDRESS_REFUSED, CREDENTIAL_REJECTED (401), REPOSITORY_REFUSED (403, which may mean the login too),
+ *   ANONYMOUS_REFUSED, TOO_MANY_REQUESTS, TOKEN_SERVER_FAILED, TOKEN_MALFORMED, UPSTREAM_TIMEOUT
  */
 export async function fetchToken(tokenAsk: TokenAsk, parts: UpstreamParts, signal: AbortSignal): Promise<Token> {
   const { registry, challenge, requestUrl, login } = tokenAsk
@@ -52,7 +53,7 @@ export async function fetchToken(tokenAsk: TokenAsk, parts: UpstreamParts, signa
     },
     signal,
   )
-  if (answer.status !== 200) throw refusal(answer.status, login)
+  if (answer.status !== 200) throw refusal(answer, login, parts.wallNowMs())
   return parseTokenAnswer(answer.body, askedAt)
 }
 
@@ -92,10 +93,16 @@ async function askServer(question: Question, signal: AbortSignal): Promise<Answe
   }
 }
 
-function refusal(status: number, login: Login | undefined): RegcreddError {
+function refusal({ status, headers }: Answer, login: Login | undefined, wallNowMs: number): RegcreddError {
   const detail = `the token server answered ${status}`
+  if (status === 429) {
+    const retryAfterS = Math.ceil(retryAfterMs(headers['retry-after'], wallNowMs) / 1000)
+    return new RegcreddError('TOO_MANY_REQUESTS', detail, { retryAfterS })
+  }
   // RFC 6749 § 5.2: a refresh token that is not good is a 400.
-  const isRefused = status === 401 || status === 403 || (status === 400 && isIdentityToken(login?.username ?? ''))
-  if (isRefused) return new RegcreddError(login === undefined ? 'ANONYMOUS_REFUSED' : 'CREDENTIAL_REJECTED', detail)
-  return new RegcreddError(status === 429 ? 'TOO_MANY_REQUESTS' : 'TOKEN_SERVER_FAILED', detail)
+  const isRejected = status === 401 || (status === 400 && isIdentityToken(login?.username ?? ''))
+  if (!isRejected && status !== 403) return new RegcreddError('TOKEN_SERVER_FAILED', detail)
+  if (login === undefined) return new RegcreddError('ANONYMOUS_REFUSED', detail)
+  // GitLab says 403 for a project that a good login may not read, GHCR for a bad login too.
+  return new RegcreddError(isRejected ? 'CREDENTIAL_REJECTED' : 'REPOSITORY_REFUSED', detail)
 }

@@ -37,7 +37,7 @@ export function createVerify(registries: Registry[], parts: UpstreamParts): Veri
       return await verifyAt({ registry, login, parts, signal })
     } catch (thrown) {
       const { code, detail, message } = toRegcreddError(thrown)
-      return code === 'CREDENTIAL_REJECTED'
+      return code === 'CREDENTIAL_REJECTED' || code === 'REPOSITORY_REFUSED'
         ? { outcome: 'rejected', detail: detail ?? message }
         : { outcome: 'unreachable', detail: message }
     }

@@ -56,15 +56,16 @@ export async function startFakeRegistry(options: FakeRegistryOptions): Promise<F
       const tags = [...manifests.keys()].flatMap((key) =>
         key.startsWith(`${repository}:`) ? key.slice(repository.length + 1) : [],
       )
-      const named = tags.filter((tag) => !tag.includes(':'))
-      return send(
-        response,
-        200,
-        'application/json',
-        Buffer.from(JSON.stringify({ name: repository, tags: named })),
-        undefined,
-        request,
-      )
+      const named = tags.filter((tag) => !tag.includes(':')).sort()
+      const last = url.searchParams.get('last') ?? ''
+      const size = Number(url.searchParams.get('n') ?? named.length)
+      const after = named.filter((tag) => tag > last)
+      const page = after.slice(0, size)
+      // distribution-spec § Listing Tags: a relative link, without anything that its reader added to the query.
+      if (after.length > page.length)
+        response.setHeader('link', `</v2/${repository}/tags/list?n=${size}&last=${page.at(-1)}>; rel="next"`)
+      const content = Buffer.from(JSON.stringify({ name: repository, tags: page }))
+      return send(response, 200, 'application/json', content, undefined, request)
     }
     const manifest = kind === 'manifests' ? manifests.get(`${repository}:${reference}`) : undefined
     const blob = kind === 'blobs' && reference !== undefined ? blobs.get(reference) : undefined

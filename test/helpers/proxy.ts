@@ -3,11 +3,13 @@ import type { Registry } from '../../src/config/config.ts'
 import type { Credential } from '../../src/keychain/credential.ts'
 import type { CallerPolicy } from '../../src/proxy/caller.ts'
 import type { Exchange, Outcome } from '../../src/proxy/exchange.ts'
-import { type PullProxy, startProxy } from '../../src/proxy/listener.ts'
+import { type ProxyLimits, type PullProxy, startProxy } from '../../src/proxy/listener.ts'
 import { createPreference } from '../../src/proxy/preference.ts'
-import { createRelay } from '../../src/proxy/relay.ts'
+import { createSender } from '../../src/proxy/sender.ts'
 import { Secret } from '../../src/secret.ts'
 import { type Agents, createAgents } from '../../src/upstream/agents.ts'
+import { createLoginBreaker, type LoginBreaker } from '../../src/upstream/login-breaker.ts'
+import { createRateLimits, type RateLimits } from '../../src/upstream/rate-limits.ts'
 import { createTokens } from '../../src/upstream/tokens.ts'
 
 export type TestProxy = PullProxy & {
@@ -16,6 +18,10 @@ export type TestProxy = PullProxy & {
   ended: { exchange: Exchange; outcome: Outcome }[]
   setCredential(name: string, passwords: { current: string; pending?: string; previous?: string }): void
   get(path: string, options?: { method?: string; headers?: Record<string, string | string[]> }): Promise<Got>
+  breaker: LoginBreaker
+  rateLimits: RateLimits
+  /** Added to both clocks, so that a test need not wait. */
+  clock: { aheadMs: number }
   /** What `begun` throws, for an audit that cannot be written. */
   failBegin: Error | undefined
   /** What a look-up in the keychain throws. */
@@ -48,6 +54,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
 export async function startTestProxy(
   registries: Registry[],
   callers: CallerPolicy = { mode: 'open' },
+  limits: ProxyLimits = { headersTimeoutMs: 2_000, maxConnections: 100 },
 ): Promise<TestProxy> {
   const credentials = new Map<string, Credential>()
   const agents = new Map<Registry, Agents>()
@@ -56,49 +63,59 @@ export async function startTestProxy(
     agents.set(registry, known)
     return known
   }
-  const nowMs = () => performance.now()
+  const clock = { aheadMs: 0 }
+  const nowMs = () => performance.now() + clock.aheadMs
+  const wallNowMs = () => Date.now() + clock.aheadMs
+  const breaker = createLoginBreaker({ nowMs, wallNowMs })
+  const rateLimits = createRateLimits({ nowMs, wallNowMs })
+  const tokens = createTokens({ agentsOf, nowMs, wallNowMs, userAgent: 'regcredd/test' })
+  const sender = createSender(agentsOf)
   const state: Pick<TestProxy, 'begun' | 'ended' | 'failBegin' | 'failLend'> = {
     begun: [],
     ended: [],
     failBegin: undefined,
     failLend: undefined,
   }
-  const proxy = await startProxy(
-    { host: '127.0.0.1', port: 0 },
-    { headersTimeoutMs: 2_000, maxConnections: 100 },
-    {
-      registries,
-      defaultRegistry: 'docker.io',
-      callers,
-      nowMs,
-      relay: createRelay(),
-      tokens: createTokens({ agentsOf, nowMs, wallNowMs: Date.now, userAgent: 'regcredd/test' }),
-      preference: createPreference(nowMs),
-      agentsOf,
-      asksBasic: new Set(),
-      lend: async (name) => {
-        if (test.failLend !== undefined) throw test.failLend
-        return credentials.get(name)
-      },
-      begun: (exchange) => {
-        if (test.failBegin !== undefined) throw test.failBegin
-        test.begun.push(exchange)
-      },
-      ended: (exchange, outcome) => {
-        test.ended.push({ exchange, outcome })
-      },
+  const proxy = await startProxy({ host: '127.0.0.1', port: 0 }, limits, {
+    registries,
+    defaultRegistry: 'docker.io',
+    callers,
+    nowMs,
+    sender,
+    tokens,
+    preference: createPreference(),
+    breaker,
+    rateLimits,
+    wallNowMs,
+    asksBasic: new Set(),
+    lend: async (name) => {
+      if (test.failLend !== undefined) throw test.failLend
+      return credentials.get(name)
     },
-  )
+    begun: (exchange) => {
+      if (test.failBegin !== undefined) throw test.failBegin
+      test.begun.push(exchange)
+    },
+    ended: (exchange, outcome) => {
+      test.ended.push({ exchange, outcome })
+    },
+  })
   let seq = 0
   const test: TestProxy = Object.assign(state, {
+    breaker,
+    rateLimits,
+    clock,
     port: proxy.port,
     connections: proxy.connections,
     close: async (drainTimeoutMs: number) => {
       await proxy.close(drainTimeoutMs)
+      sender.close()
       for (const one of agents.values()) one.close()
     },
     setCredential: (key: string, passwords: { current: string; pending?: string; previous?: string }) => {
       seq += 1
+      // As the daemon does after a login or rotation.
+      for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(key)
       const given = Object.entries(passwords)
       const ids = Object.fromEntries(given.map(([label], place) => [label, `v${seq * 10 + place}`]))
       const versions = given.map(([label, password]) => ({

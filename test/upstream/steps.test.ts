@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Registry } from '../../src/config/config.ts'
 import { RegcreddError } from '../../src/errors.ts'
+import { chooseChallenge, parseChallenges } from '../../src/registry/challenge.ts'
 import { sameOrigin } from '../../src/registry/origin.ts'
 import {
   type AnswerHead,
@@ -34,7 +35,13 @@ const BEARER = 'Bearer realm="https://registry.corp.example/token",service="s",s
 const BASIC = 'Basic realm="r"'
 const NOBODY: Authorization = { by: 'nobody' }
 
-type Turn = { authorization: Authorization; status: number; to?: URL; method?: 'GET' | 'HEAD' }
+type Turn = {
+  authorization: Authorization
+  status: number
+  to?: URL
+  method?: 'GET' | 'HEAD'
+  asks?: 'bearer'
+}
 
 function courseOf(turns: Turn[], more: Partial<Course> = {}): Course {
   const tried: Tried[] = turns.map((turn) => ({
@@ -43,6 +50,7 @@ function courseOf(turns: Turn[], more: Partial<Course> = {}): Course {
     authorization: turn.authorization,
     onlySize: false,
     status: turn.status,
+    asks: turn.asks,
   }))
   return {
     registry: REGISTRY,
@@ -50,7 +58,7 @@ function courseOf(turns: Turn[], more: Partial<Course> = {}): Course {
     kind: 'blob',
     url: URL_AT_REGISTRY,
     versions: ['v1'],
-    tokenRefused: [],
+    barred: [],
     ...more,
     tried,
   }
@@ -134,7 +142,7 @@ const decisions: [name: string, course: Course, answer: AnswerHead, decision: st
       { authorization: fresh(), status: 401 },
     ]),
     challenged(BEARER),
-    'refuse CREDENTIAL_REJECTED',
+    'refuse REPOSITORY_REFUSED',
   ],
   [
     'case 32: a refused password ends it',
@@ -149,7 +157,7 @@ const decisions: [name: string, course: Course, answer: AnswerHead, decision: st
       { authorization: fresh(), status: 401 },
     ]),
     challenged('Basic realm="harbor"'),
-    'refuse CREDENTIAL_REJECTED',
+    'refuse REPOSITORY_REFUSED',
   ],
   [
     'PENDING follows a refused CURRENT',
@@ -159,7 +167,7 @@ const decisions: [name: string, course: Course, answer: AnswerHead, decision: st
   ],
   [
     'PENDING follows a CURRENT that the token server refused',
-    courseOf([{ authorization: NOBODY, status: 401 }], { versions: ['v1', 'v2'], tokenRefused: ['v1'] }),
+    courseOf([{ authorization: NOBODY, status: 401 }], { versions: ['v1', 'v2'], barred: ['v1'] }),
     challenged(BEARER),
     'authenticate v2',
   ],
@@ -204,6 +212,30 @@ const decisions: [name: string, course: Course, answer: AnswerHead, decision: st
     courseOf([{ authorization: fresh(), status: 403 }]),
     PLAIN,
     'relay',
+  ],
+  [
+    'Quay and GHCR: a Basic that is answered with a Bearer challenge was not looked at',
+    courseOf([{ authorization: basic(), status: 401, asks: 'bearer' }]),
+    challenged(BEARER),
+    'authenticate v1',
+  ],
+  [
+    'a version that is held back is passed over',
+    courseOf([{ authorization: NOBODY, status: 401 }], { versions: ['v1', 'v2'], barred: ['v1'] }),
+    challenged(BASIC),
+    'send GET registry.corp.example as basic v2',
+  ],
+  [
+    'a token that the registry refuses says nothing of the password, so no other version is tried',
+    courseOf([{ authorization: fresh(), status: 401 }], { versions: ['v1', 'v2'] }),
+    challenged(BEARER),
+    'refuse REPOSITORY_REFUSED',
+  ],
+  [
+    'case 39: a blob HEAD that a kept token cannot do is asked for by GET before the token is given up',
+    courseOf([{ authorization: cached, status: 401 }], { method: 'HEAD' }),
+    challenged(BEARER),
+    'send GET one byte registry.corp.example as bearer v1',
   ],
   [
     'case 39: a blob HEAD that a fresh token cannot do is asked for by GET',
@@ -302,7 +334,11 @@ test('whatever a registry answers, it ends, and no authorization leaves the regi
           if (step.do !== 'send' && step.do !== 'restart') return
           if (step.authorization.by !== 'nobody')
             assert.ok(sameOrigin(step.to, course.url), `${step.to} must not be authorised`)
-          tried.push({ ...step, status: given.status })
+          tried.push({
+            ...step,
+            status: given.status,
+            asks: given.status === 401 ? chooseChallenge(parseChallenges(given.challenges))?.scheme : undefined,
+          })
           try {
             step = nextStep(course, given)
           } catch (thrown) {

@@ -172,7 +172,7 @@ test('what the token server says to a login is told from what it says to nobody,
   const { server, exchange } = await start(t)
   const codes: [status: number, withLogin: string, anonymous: string][] = [
     [401, 'CREDENTIAL_REJECTED', 'ANONYMOUS_REFUSED'],
-    [403, 'CREDENTIAL_REJECTED', 'ANONYMOUS_REFUSED'],
+    [403, 'REPOSITORY_REFUSED', 'ANONYMOUS_REFUSED'],
     [429, 'TOO_MANY_REQUESTS', 'TOO_MANY_REQUESTS'],
     [400, 'TOKEN_SERVER_FAILED', 'TOKEN_SERVER_FAILED'],
     [404, 'TOKEN_SERVER_FAILED', 'TOKEN_SERVER_FAILED'],
