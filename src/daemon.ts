@@ -200,6 +200,8 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())))
   log.info({ drainTimeoutMs }, 'stopping')
   await attemptAsync(log, 'the service manager could not be told', () => notifier.stopping(drainTimeoutMs))
+  // Before all else, so that /readyz and the admin API tell meanwhile what is waited for.
+  await proxy.close(drainTimeoutMs)
 }
 
 /** SIGUSR1 and NODE_OPTIONS can open a debugger, which reads every password. */

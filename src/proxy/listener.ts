@@ -4,6 +4,7 @@ import { RegcreddError } from '../errors.ts'
 import { passOn, refuse } from './answer.ts'
 import { type CallerPolicy, identifyCaller } from './caller.ts'
 import { limitConnections } from './connection-limit.ts'
+import { drain } from './drain.ts'
 import { Exchange, type Outcome } from './exchange.ts'
 import { findRegistry } from './find-registry.ts'
 import { checkHost } from './host-header.ts'
@@ -41,6 +42,7 @@ const STATUS_OF_FAULT = new Map([
  * @throws LISTEN_FAILED
  */
 export async function startProxy(listen: ListenAddress, limits: ProxyLimits, parts: ProxyParts): Promise<PullProxy> {
+  const underWay = new Set<Promise<void>>()
   const server = createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
@@ -49,7 +51,10 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
       keepAliveTimeout: 60_000,
       noDelay: true,
     },
-    (request, response) => void serve(request, response, parts),
+    (request, response) => {
+      const served = serve(request, response, parts).finally(() => underWay.delete(served))
+      underWay.add(served)
+    },
   )
   limitConnections(server, limits.maxConnections)
   // Without it node invites the body first (100 Continue), which no pull has.
@@ -71,7 +76,7 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
       new Promise((resolve, reject) =>
         server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
       ),
-    close: (drainTimeoutMs) => drain(server, drainTimeoutMs),
+    close: (drainTimeoutMs) => drain(server, drainTimeoutMs, underWay),
   }
 }
 
@@ -157,16 +162,5 @@ function listenOn(server: Server, listen: ListenAddress): Promise<void> {
       )
     })
     server.listen(listen, resolve)
-  })
-}
-
-function drain(server: Server, drainTimeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
-    server.close(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-    server.closeIdleConnections()
   })
 }
