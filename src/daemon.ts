@@ -1,26 +1,26 @@
 import { hostname } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
+import { createActReport } from './act-report.ts'
 import { createAdminApp } from './admin/app.ts'
 import { listenAdmin } from './admin/listen-socket.ts'
-import type { AdminAct } from './audit/record.ts'
 import { readAudit } from './audit/tail.ts'
 import { openAudit } from './audit/writer.ts'
 import { loadConfig } from './config/load.ts'
-import { RegcreddError, toRegcreddError } from './errors.ts'
+import { toRegcreddError } from './errors.ts'
 import { startHealth } from './health.ts'
 import { keepFresh } from './keychain/keep-fresh.ts'
 import { keepKnown } from './keychain/known.ts'
 import { openKeychain } from './keychain/open.ts'
 import { createLogger, type Logger } from './log.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
 import { createMirror } from './mirror/mirror.ts'
+import { endOnUncaught, refuseDebugging } from './process-guards.ts'
 import { readCallerToken } from './proxy/caller-token-file.ts'
 import { startProxy } from './proxy/listener.ts'
 import { createPreference } from './proxy/preference.ts'
 import { createSender } from './proxy/sender.ts'
 import { createPullReport } from './pull-report.ts'
 import { canonicalName } from './registry/host.ts'
-import type { Act } from './rotation/acts.ts'
 import { createRotations } from './rotation/machine.ts'
 import { realTime } from './rotation/real-time.ts'
 import { readinessOf, type StatusParts, statusOf } from './status.ts'
@@ -37,12 +37,13 @@ import { createVerify } from './upstream/verify.ts'
  */
 export async function serve({ configPath, signal }: { configPath: string; signal: AbortSignal }): Promise<void> {
   const notifier = createNotifier(process.env)
-  refuseDebugging()
+  refuseDebugging(process.env)
   const config = await loadConfig(configPath)
   const log = createLogger({ level: config.log.level })
   const { version } = packageJson
   const metrics = createMetrics({ version, registries: config.registries.map(({ name }) => name) })
   await using stack = new AsyncDisposableStack()
+  stack.use(endOnUncaught(log))
 
   const audit = await openAudit({
     folder: config.audit.folder,
@@ -95,11 +96,13 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     keychain,
     verify: createVerify(config.registries, upstreamParts),
     mirror: mirror.mirror,
-    onAct: (act) => {
-      if (act.phase === 'outcome') for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(act.target)
-      countRotation(metrics, act)
-      audit.act(recordOf(act))
-    },
+    onAct: createActReport({
+      record: (act) => audit.act(act),
+      forget: (name) => {
+        for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(name)
+      },
+      metrics,
+    }),
     onFault: (thrown, about) => log.error({ ...about, err: thrown }, 'a rotation met a fault'),
     isListed,
     ...realTime,
@@ -204,16 +207,6 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   await proxy.close(drainTimeoutMs)
 }
 
-/** SIGUSR1 and NODE_OPTIONS can open a debugger, which reads every password. */
-function refuseDebugging(): void {
-  process.on('SIGUSR1', () => undefined)
-  if (process.env['NODE_OPTIONS'] === undefined) return
-  throw new RegcreddError(
-    'CONFIG_INVALID',
-    'NODE_OPTIONS is set and could open a debugger or load foreign code; unset it',
-  )
-}
-
 function onSignal(name: NodeJS.Signals, act: () => void): Disposable {
   process.on(name, act)
   return { [Symbol.dispose]: () => void process.off(name, act) }
@@ -229,15 +222,4 @@ function attempt(log: Logger, failure: string, act: () => void): void {
 
 async function attemptAsync(log: Logger, failure: string, act: () => Promise<void>): Promise<void> {
   await act().catch((thrown: unknown) => log.error({ err: toRegcreddError(thrown) }, failure))
-}
-
-function recordOf(act: Act): AdminAct {
-  const { phase, id, actor, action, target, outcome, detail } = act
-  return { type: phase === 'intent' ? 'admin.intent' : 'admin.outcome', id, actor, action, target, outcome, detail }
-}
-
-function countRotation(metrics: Metrics, act: Act): void {
-  if (act.phase !== 'outcome' || act.outcome !== 'ok') return
-  if (act.action === 'rotation.commit') metrics.rotationEnded({ registry: act.target, state: 'COMMITTED' })
-  if (act.action === 'rotation.abort') metrics.rotationEnded({ registry: act.target, state: 'ABORTED' })
 }
