@@ -14,7 +14,8 @@ import { writeHostsToml } from '../helpers/containerd.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { skipWithout } from '../helpers/tools.ts'
 import { type Block, blocksOf, isConfig, isOutput, stepsOf } from './blocks.ts'
-import { NAME, openSandbox, refuseOutside, type SandboxOptions, words } from './sandbox.ts'
+import { words } from './control.ts'
+import { NAME, openSandbox, refuseOutside, type SandboxOptions } from './sandbox.ts'
 import { shapeOf } from './shape.ts'
 
 /** Blocks that no test runs: how each begins, and why. */
