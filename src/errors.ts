@@ -168,3 +168,9 @@ export class RegcreddError extends Error {
 export function toRegcreddError(thrown: unknown): RegcreddError {
   return thrown instanceof RegcreddError ? thrown : new RegcreddError('INTERNAL', undefined, { cause: thrown })
 }
+
+/** The code of an error of the system or of Node (`ENOENT`), where what was thrown has one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  return typeof code === 'string' ? code : undefined
+}

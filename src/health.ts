@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
-import { RegcreddError } from './errors.ts'
+import { errnoOf, RegcreddError } from './errors.ts'
 
 const PLAIN = 'text/plain; charset=utf-8'
 
@@ -96,7 +96,7 @@ function isLoopback(address: string): boolean {
 }
 
 function listenFailed({ host, port }: HealthParts['listen'], cause: Error): RegcreddError {
-  const code = 'code' in cause ? String(cause.code) : 'unknown'
+  const code = errnoOf(cause) ?? 'unknown'
   const remedies: Record<string, string> = {
     EADDRINUSE: `another process listens there (see: ss -ltnp sport = :${port}); stop it or change health.listen`,
     EADDRNOTAVAIL: 'this machine does not have that address; change health.listen',

@@ -2,7 +2,7 @@ import { chmod, chown, lstat, mkdir, stat, unlink } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { bindClosed } from './bind-closed.ts'
 import { findGroupId } from './group.ts'
 
@@ -57,7 +57,7 @@ async function giveTo(path: string, groupId: number | undefined): Promise<void> 
 
 async function removeStale(socket: string): Promise<void> {
   const found = await lstat(socket).catch((thrown: unknown) => {
-    if (codeOf(thrown) === 'ENOENT') return undefined
+    if (errnoOf(thrown) === 'ENOENT') return undefined
     throw thrown
   })
   if (found === undefined) return
@@ -72,7 +72,7 @@ async function removeStale(socket: string): Promise<void> {
   })
   if (fault === undefined) throw new RegcreddError('LISTEN_FAILED', `another daemon answers on ${socket}`)
   // Only a refused connection says that nobody listens; EAGAIN, for one, is said by a daemon that is busy.
-  if (codeOf(fault) !== 'ECONNREFUSED') throw fault
+  if (errnoOf(fault) !== 'ECONNREFUSED') throw fault
   await unlink(socket)
 }
 
@@ -91,7 +91,7 @@ function closeServer(server: Server, drainTimeoutMs: number): Promise<void> {
 }
 
 function listenFailed(socket: string, groupId: number | undefined, cause: unknown): RegcreddError {
-  const code = codeOf(cause)
+  const code = errnoOf(cause) ?? 'unknown'
   const remedies: Record<string, string> = {
     EACCES: `let the user of the daemon (uid ${process.geteuid?.()}) write in its folder, or change admin.socket`,
     EPERM: `the daemon may not give it to group ${groupId}: let it be in that group (and let the unit chown), or change admin.group`,
@@ -99,8 +99,4 @@ function listenFailed(socket: string, groupId: number | undefined, cause: unknow
     ENOTDIR: 'a part of that path is a file; change admin.socket',
   }
   return new RegcreddError('LISTEN_FAILED', `${socket}: ${code}: ${remedies[code] ?? 'see the log'}`, { cause })
-}
-
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
 }

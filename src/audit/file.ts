@@ -11,7 +11,7 @@ import {
   readSync,
   writeSync,
 } from 'node:fs'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { fromLine } from './line.ts'
 
 const MODE = 0o640
@@ -112,7 +112,7 @@ function openOrCreate(path: string): number {
     fchmodSync(fd, MODE) // whatever the umask: the group reads the audit
     return fd
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (errnoOf(error) !== 'EEXIST') throw error
   }
   const fd = openSync(path, flags)
   if (fstatSync(fd).isFile()) return fd

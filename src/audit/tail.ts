@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { fromLine } from './line.ts'
 import type { AuditRecord } from './record.ts'
 import { AUDIT_FILE } from './writer.ts'
@@ -28,7 +28,7 @@ export async function readAudit(
       if (newestFirst.length > limit) newestFirst.shift()
     }
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'EIO'
+    const code = errnoOf(cause) ?? 'EIO'
     if (code !== 'ENOENT') throw new RegcreddError('AUDIT_UNAVAILABLE', `it cannot be read: ${code}`, { cause })
   }
   return newestFirst.reverse()

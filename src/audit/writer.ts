@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { AuditFile, lastSeqOf } from './file.ts'
 import { toLine } from './line.ts'
 import { lockFolder } from './lock.ts'
@@ -189,7 +189,7 @@ export class Audit {
   }
 
   #fault(error: unknown, lost: 0 | 1): RegcreddError {
-    const code = errnoOf(error)
+    const code = errnoOf(error) ?? 'EIO'
     const isNew = this.#gap === undefined
     this.#gap ??= { since: this.#options.clock().toISOString(), missing: 0, code }
     this.#gap.missing += lost
@@ -208,7 +208,7 @@ function highestRotatedSeq(folder: string): number {
 }
 
 function unwritable(folder: string, cause: unknown): RegcreddError {
-  const code = errnoOf(cause)
+  const code = errnoOf(cause) ?? 'EIO'
   const remedies: Record<string, string> = {
     EACCES: `let the user of the daemon (uid ${process.geteuid?.()}) write there, or set audit.folder to another folder`,
     EPERM: `let the user of the daemon (uid ${process.geteuid?.()}) write there, or set audit.folder to another folder`,
@@ -220,9 +220,4 @@ function unwritable(folder: string, cause: unknown): RegcreddError {
   }
   const remedy = remedies[code] ?? 'see the log'
   return new RegcreddError('AUDIT_UNAVAILABLE', `audit.folder ${folder}: ${code}: ${remedy}`, { cause })
-}
-
-function errnoOf(thrown: unknown): string {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return typeof code === 'string' ? code : 'EIO'
 }

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isAbsolute } from 'node:path'
+import { errnoOf } from '../errors.ts'
 import type { Report } from './problem.ts'
 
 /** Gives a file's text; throws as `fs.readFileSync` does. */
@@ -29,7 +30,7 @@ export function readText(path: string, at: string, readFile: ReadFile, report: R
   try {
     return readFile(path)
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown reason'
+    const reason = errnoOf(thrown) ?? 'unknown reason'
     report(at, `cannot be read: ${reason}`, reason === 'ENOENT' ? 'there is no such file' : undefined)
     return undefined
   }

@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { formatItem, parseItem } from './item.ts'
-import { KEY_SIZE_BYTES } from './key-file.ts'
+import { KEY_SIZE_BYTES, MAKE_ONE } from './key-file.ts'
 import type { Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
 import { replaceFile, sweepLeftovers } from './replace-file.ts'
@@ -47,7 +47,7 @@ function parseKey(key: Secret): SealKey {
   if (bytes.length !== KEY_SIZE_BYTES || bytes.toString('base64') !== text) {
     throw new RegcreddError(
       'KEYCHAIN_UNAVAILABLE',
-      `the key of the keychain is not ${KEY_SIZE_BYTES} bytes in base64; make one with: head -c ${KEY_SIZE_BYTES} /dev/urandom | base64`,
+      `the key of the keychain is not ${KEY_SIZE_BYTES} bytes in base64; ${MAKE_ONE}`,
     )
   }
   return deriveSealKey(bytes)
@@ -63,7 +63,7 @@ async function readItems(path: string, key: SealKey): Promise<Items> {
     try {
       return await readFile(path, 'utf8')
     } catch (error) {
-      if (hasCode(error, 'ENOENT') && (await folderExists(path))) return undefined
+      if (errnoOf(error) === 'ENOENT' && (await folderExists(path))) return undefined
       throw error
     }
   })
@@ -105,7 +105,7 @@ async function folderExists(path: string): Promise<boolean> {
   try {
     return (await stat(dirname(path))).isDirectory()
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
+    if (errnoOf(error) === 'ENOENT') return false
     throw error
   }
 }
@@ -114,15 +114,10 @@ async function atFileSystem<T>(path: string, done: string, work: () => Promise<T
   try {
     return await work()
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
     throw new RegcreddError(
       'KEYCHAIN_UNAVAILABLE',
-      `${path} cannot be ${done}${code}; are its folder and its disk there, with room, and is it owned by the user of the daemon?`,
+      `${path} cannot be ${done} (${errnoOf(cause) ?? 'unknown'}); are its folder and its disk there, with room, and is it owned by the user of the daemon?`,
       { cause },
     )
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

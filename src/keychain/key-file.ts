@@ -1,12 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { readCredential } from '../systemd/credentials.ts'
-import { syncFolder, writeDurably } from './replace-file.ts'
 
 export const KEY_SIZE_BYTES = 32
+export const MAKE_ONE = `make one with: head -c ${KEY_SIZE_BYTES} /dev/urandom | base64`
 const KEY_CREDENTIAL = 'keychain-key'
 /** A key takes 45 bytes; anything much longer is another file named by mistake. */
 const MAX_FILE_SIZE_BYTES = 1024
@@ -26,35 +24,16 @@ export async function findKey(keyFile: string | undefined, environment: NodeJS.P
   )
 }
 
-/**
- * Makes a key file: 32 random bytes in base64, mode 0600, durable. A file that is there already is never touched: 'kept'.
- * Throws KEYCHAIN_UNAVAILABLE when the folder does not let it.
- */
-export async function makeKeyFile(path: string): Promise<'made' | 'kept'> {
-  try {
-    await writeDurably(path, `${randomBytes(KEY_SIZE_BYTES).toString('base64')}\n`)
-    await syncFolder(dirname(path))
-    return 'made'
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return 'kept'
-    throw new RegcreddError(
-      'KEYCHAIN_UNAVAILABLE',
-      `the key file ${path} cannot be made; is its folder there and writable?`,
-      {
-        cause,
-      },
-    )
-  }
-}
-
 async function readKeyFile(path: string): Promise<Secret> {
   let handle: FileHandle
   try {
     handle = await open(path, 'r')
   } catch (cause) {
-    throw new RegcreddError('KEYCHAIN_UNAVAILABLE', `the key file ${path} cannot be opened; is it there, and yours?`, {
-      cause,
-    })
+    throw new RegcreddError(
+      'KEYCHAIN_UNAVAILABLE',
+      `the key file ${path} cannot be opened (${errnoOf(cause) ?? 'unknown'}); let the user of the daemon read it, or ${MAKE_ONE}`,
+      { cause },
+    )
   }
   try {
     // Of the open file, so that nobody can put another in its place between the check and the reading.

@@ -19,7 +19,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 /** Makes a file of mode 0600 that must not exist yet (EEXIST), durable when the promise resolves, save for its folder's entry. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+async function writeDurably(path: string, text: string): Promise<void> {
   const handle = await open(path, 'wx', 0o600)
   try {
     await handle.writeFile(text)
@@ -30,7 +30,7 @@ export async function writeDurably(path: string, text: string): Promise<void> {
 }
 
 /** Makes renamed and new entries of a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {
     await handle.sync()

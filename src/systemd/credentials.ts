@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 
 /** systemd's own limit on all credentials of a unit together (systemd.exec(5), LoadCredential=). */
@@ -23,15 +23,11 @@ export async function readCredential(name: string, environment: NodeJS.ProcessEn
     if (size > MAX_SIZE_BYTES) throw new RangeError('larger than 1 MiB')
     return new Secret(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)))
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (errnoOf(error) === 'ENOENT') return undefined
     throw new RegcreddError(
       'CONFIG_INVALID',
       `the systemd credential "${name}" cannot be read: it must be text of at most 1 MiB, readable to the service`,
       { cause: error },
     )
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

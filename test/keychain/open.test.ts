@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { makeKeyFile } from '../../src/keychain/key-file.ts'
 import { openKeychain } from '../../src/keychain/open.ts'
+import { makeKeyFile } from './key.ts'
 import { passwordOf, sample } from './sample.ts'
 import { tempFolder } from './temp-folder.ts'
 
