@@ -2,6 +2,8 @@
 //   node test/setup.mjs demo|test|bench [--kubernetes] [--json]
 // Runs before node_modules is there, on Node 20 or later. It removes, replaces and starts nothing.
 
+import { dropBorrowedGo } from './setup/go.mjs'
+import { addGoTools } from './setup/go-tools.mjs'
 import { addKubernetes, presentKubernetes } from './setup/kubernetes.mjs'
 import { beQuiet, cacheDir, isDebian, say, withLock } from './setup/machine.mjs'
 import { addKeytar, addNodeModules, prepareKeytar } from './setup/npm.mjs'
@@ -23,8 +25,10 @@ const rows = await withLock(async () => {
   const keytar = await addKeytar()
   const kubernetes =
     mode === 'test' || options.includes('--kubernetes') ? await addKubernetes() : await presentKubernetes()
-  writeToolsFile([...tools, ...kubernetes])
-  return [node, keytar, ...tools, ...kubernetes]
+  const built = [...(mode === 'test' ? await addGoTools() : []), ...kubernetes]
+  dropBorrowedGo()
+  writeToolsFile([...tools, ...built])
+  return [node, keytar, ...tools, ...built]
 })
 
 if (json)

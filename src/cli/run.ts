@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { RegcreddError } from '../errors.ts'
 import { addAudit } from './audit.ts'
+import { addClients } from './clients.ts'
 import { complaint } from './complaint.ts'
 import { addConfig } from './config.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
@@ -52,6 +53,7 @@ function buildProgram(serve: Serve): Command {
   addMirror(program)
   addAudit(program)
   addConfig(program)
+  addClients(program)
   addVersion(program)
   return program
 }

@@ -25,9 +25,16 @@ export type Registry = {
   limits: { connectTimeoutMs: number; answerTimeoutMs: number; maxConnections: number }
 }
 
+/** A registry with what only the set-up of clients needs to know of it. */
+export type ListedRegistry = Registry & {
+  fallback: 'never' | 'origin'
+  /** The file that `ca` was read from. */
+  caFile: string | undefined
+}
+
 /** The configuration that the daemon runs on: every default filled in, every host canonical, every file read. */
 export type Config = {
-  registries: Registry[]
+  registries: ListedRegistry[]
   keychain: ConfigFile['keychain']
   proxy: Omit<ConfigFile['proxy'], 'listen'> & { listen: ListenAddress }
   health: { listen: ListenAddress }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import { isLoopback, parseListen } from './address.ts'
-import type { Config, ListenAddress, Registry } from './config.ts'
+import type { Config, ListedRegistry, ListenAddress } from './config.ts'
 import { checkAbsolute, checkSocket, type ReadFile, readText } from './files.ts'
 import { formProblems } from './form.ts'
 import { findJsonFault } from './json-fault.ts'
@@ -90,7 +90,11 @@ function parseJson(path: string, bytes: Buffer): unknown {
 }
 
 /** Gives as many entries as stand in the file, `undefined` for bad ones; `undefined` altogether where there is no list. */
-function resolveRegistries(value: unknown, readFile: ReadFile, report: Report): (Registry | undefined)[] | undefined {
+function resolveRegistries(
+  value: unknown,
+  readFile: ReadFile,
+  report: Report,
+): (ListedRegistry | undefined)[] | undefined {
   if (!Array.isArray(value)) return undefined
   const places = new Map<string, string>()
   return value.map((item, index) => {
@@ -131,7 +135,7 @@ function resolveListen(text: string, at: string, report: Report): ListenAddress 
 
 function resolveKubernetes(
   value: unknown,
-  registries: (Registry | undefined)[] | undefined,
+  registries: (ListedRegistry | undefined)[] | undefined,
   readFile: ReadFile,
   report: Report,
 ): Config['kubernetes'] {

@@ -5,7 +5,7 @@ import { originOf, parseOrigin } from '../registry/origin.ts'
 import { isRepository } from '../registry/reference.ts'
 import { matchesPattern } from '../registry/repository-pattern.ts'
 import { isCidr, isLocalLiteral } from './address.ts'
-import type { Registry } from './config.ts'
+import type { ListedRegistry } from './config.ts'
 import { type ReadFile, readCertificates } from './files.ts'
 import type { Report } from './problem.ts'
 import type { registryEntry } from './schema.ts'
@@ -21,7 +21,7 @@ export function resolveRegistry(
   at: string,
   readFile: ReadFile,
   report: Report,
-): Registry | undefined {
+): ListedRegistry | undefined {
   const name = resolveName(entry.host, `${at}.host`, report)
   const upstream = resolveUpstream(entry.upstream, name?.host, `${at}.upstream`, report)
   const isPlain = upstream?.protocol === 'http:'
@@ -38,8 +38,9 @@ export function resolveRegistry(
     )
   }
   if (name === undefined || upstream === undefined) return undefined
-  const { serverName, repositories, allowAddresses, credential, canary, limits } = entry
-  return { ...name, upstream, serverName, ca, repositories, realms, allowAddresses, credential, canary, limits }
+  const { serverName, caFile, repositories, allowAddresses, credential, fallback, canary, limits } = entry
+  const trust = { serverName, ca, caFile }
+  return { ...name, upstream, ...trust, repositories, realms, allowAddresses, credential, fallback, canary, limits }
 }
 
 /** `canonicalName`, with what is wrong reported. */

@@ -51,6 +51,12 @@ export const registryEntry = z.strictObject({
     .describe(
       '`optional`: without a stored credential the registry is asked anonymously. `required`: such a pull is refused with CREDENTIAL_MISSING.',
     ),
+  fallback: z
+    .enum(['never', 'origin'])
+    .default('never')
+    .describe(
+      'What the clients of this node are set up to do when the daemon is down, refuses, or cannot get the image. `never`: the pull fails. `origin`: they ask the registry themselves, with whatever credential they have. The daemon only shows the files for it (`regcredd clients show`).',
+    ),
   canary: z
     .string()
     .optional()

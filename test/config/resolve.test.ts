@@ -17,10 +17,12 @@ describe('a configuration that is good', () => {
       upstream: new URL('https://reg.example.com'),
       serverName: undefined,
       ca: undefined,
+      caFile: undefined,
       repositories: undefined,
       realms: [],
       allowAddresses: [],
       credential: 'optional',
+      fallback: 'never',
       canary: undefined,
       limits: { connectTimeoutMs: 10_000, answerTimeoutMs: 30_000, maxConnections: 64 },
     })

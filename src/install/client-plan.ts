@@ -1,0 +1,43 @@
+import type { Config, ListedRegistry } from '../config/config.ts'
+
+export const clients = ['containerd', 'podman', 'cri-o', 'skopeo', 'dockerd'] as const
+export type Client = (typeof clients)[number]
+
+/** What the files of every client depend on. */
+export type Setting = {
+  registries: readonly ListedRegistry[]
+  proxy: Pick<Config['proxy'], 'listen' | 'callers' | 'callerTokenFile' | 'defaultRegistry'>
+}
+
+/** A file of a client. Where it needs the caller token it holds a placeholder, so a plan may be shown to anybody (caller-token.ts). */
+export type ClientFile = { path: string; mode: '0600' | '0644'; text: string }
+
+/** Who is asked next when the daemon is down, refuses, or cannot get the image; `next` is undefined where nobody is. */
+export type FailOver = { registry: string; next: string | undefined; says: string }
+
+export type ClientPlan = {
+  client: Client
+  files: ClientFile[]
+  failOver: FailOver[]
+  /** What else the operator must do or know. */
+  notes: string[]
+}
+
+/** `127.0.0.1:5050` or `[::1]:5050`, as clients write it. */
+export function proxyHost({ proxy }: Setting): string {
+  const { host, port } = proxy.listen
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** Whether a pull must show the caller token. */
+export function needsToken({ proxy }: Setting): boolean {
+  return proxy.callers !== 'open'
+}
+
+export function failOver(registry: string, next: string | undefined): FailOver {
+  const asked =
+    next === undefined
+      ? 'only the daemon is asked; when it fails, the pull fails'
+      : `when the daemon fails, ${next} is asked, without the credential of the keychain`
+  return { registry, next, says: asked }
+}

@@ -1,0 +1,80 @@
+import type { ListedRegistry } from '../config/config.ts'
+import { CALLER_TOKEN } from './caller-token.ts'
+import { type ClientPlan, failOver, needsToken, proxyHost, type Setting } from './client-plan.ts'
+
+const CERTS_DIR = '/etc/containerd/certs.d'
+/** The header that proxy/caller.ts reads. */
+const TOKEN_HEADER = 'regcredd-token'
+
+/** One `hosts.toml` for each host, since containerd knows no finer grain: entries of one host share it, and one `never` among them wins. */
+export function planContainerd(setting: Setting): ClientPlan {
+  const ofHosts = Map.groupBy(setting.registries, ({ host }) => host)
+  const planned = [...ofHosts].map(([host, entries]) => {
+    const origin = originOf(entries)
+    const text = origin === undefined ? asksOnlyUs(setting) : fallsTo(origin, setting)
+    const mode: '0600' | '0644' = needsToken(setting) ? '0600' : '0644'
+    return {
+      file: { path: `${CERTS_DIR}/${hostFolder(host)}/hosts.toml`, mode, text },
+      next: failOver(host, origin?.server),
+    }
+  })
+  return {
+    client: 'containerd',
+    files: planned.map(({ file }) => file),
+    failOver: planned.map(({ next }) => next),
+    notes: [
+      `config_path must be this one folder: ${CERTS_DIR}. Of two ("a:b") containerd 2.1 and later may read none.`,
+      'No restart: the files are read anew at each pull. One that cannot be parsed is logged and ignored.',
+    ],
+  }
+}
+
+/** The folder that containerd looks up first for a host: a colon cannot stand in a name on every system. */
+export function hostFolder(host: string): string {
+  return host.replace(/:(\d+)$/, '_$1_')
+}
+
+/** The form that never asks the registry and asks us once, on 1.6, 1.7 and 2.x: `server` alone is ignored by 1.6, `[host]` alone falls to the registry. */
+function asksOnlyUs(setting: Setting): string {
+  const url = `http://${proxyHost(setting)}`
+  return lines([
+    '# Only the daemon is asked, never the registry. server with "push" alone keeps containerd from asking a second time.',
+    `server = ${quote(url)}`,
+    'capabilities = ["push"]',
+    ...hostTable(url, setting),
+  ])
+}
+
+function fallsTo({ server, caFile }: Origin, setting: Setting): string {
+  return lines([
+    '# First the daemon; after any failure of it, also a refusal, the registry.',
+    `server = ${quote(server)}`,
+    ...(caFile === undefined ? [] : [`ca = ${quote(caFile)}`]),
+    ...hostTable(`http://${proxyHost(setting)}`, setting),
+  ])
+}
+
+function hostTable(url: string, setting: Setting): string[] {
+  const table = `host.${quote(url)}`
+  const header = [`[${table}.header]`, `${TOKEN_HEADER} = [${quote(CALLER_TOKEN)}]`]
+  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...(needsToken(setting) ? ['', ...header] : [])]
+}
+
+type Origin = { server: string; caFile: string | undefined }
+
+/** Where containerd goes without us; undefined where it shall not. It cannot check another name than the address it asks (`serverName`): then the image's own host. */
+function originOf(entries: ListedRegistry[]): Origin | undefined {
+  const first = entries.toSorted((a, b) => a.path.length - b.path.length)[0]
+  if (first === undefined || entries.some(({ fallback }) => fallback === 'never')) return undefined
+  const { host, upstream, serverName, caFile } = first
+  return { server: serverName === undefined ? upstream.origin : `https://${host}`, caFile }
+}
+
+function lines(all: string[]): string {
+  return `${all.join('\n')}\n`
+}
+
+/** A basic string of TOML, which takes JSON's escapes and, unlike JSON, no bare DEL. */
+export function quote(text: string): string {
+  return JSON.stringify(text).replaceAll('\u007f', '\\u007f')
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { parse } from 'smol-toml'
+import { hostFolder, quote } from '../../src/install/hosts-toml.ts'
+import { planClient } from '../../src/install/plan-client.ts'
+import { settingOf } from './setting.ts'
+
+const NAME = 'reg.example.com'
+const PROXY = 'http://127.0.0.1:5050'
+const host = { capabilities: ['pull', 'resolve'], header: { 'regcredd-token': ['CALLER_TOKEN'] } }
+const never = { server: PROXY, capabilities: ['push'], host: { [PROXY]: host } }
+
+const forms: [what: string, registries: object[], expected: object][] = [
+  ['`never` names the daemon as the last host too, for nothing but "push"', [{ host: NAME }], never],
+  [
+    '`origin` ends at the registry',
+    [{ host: NAME, fallback: 'origin' }],
+    { server: `https://${NAME}`, host: { [PROXY]: host } },
+  ],
+  [
+    '`origin` of a registry with its own address and authority names both',
+    [{ host: NAME, fallback: 'origin', upstream: 'https://10.1.2.3:8443', caFile: '/ca.pem' }],
+    { server: 'https://10.1.2.3:8443', ca: '/ca.pem', host: { [PROXY]: host } },
+  ],
+  [
+    '`origin` goes by the image’s own host where containerd could not check the certificate of the address',
+    [{ host: NAME, fallback: 'origin', upstream: 'https://10.1.2.3', serverName: NAME }],
+    { server: `https://${NAME}`, host: { [PROXY]: host } },
+  ],
+  [
+    'of two entries of one host one `never` is enough',
+    [{ host: NAME, fallback: 'origin' }, { host: `${NAME}/secret` }],
+    never,
+  ],
+  [
+    'the Hub’s origin is its API host',
+    [{ host: 'docker.io', fallback: 'origin' }],
+    { server: 'https://registry-1.docker.io', host: { [PROXY]: host } },
+  ],
+]
+
+describe('hosts.toml', () => {
+  for (const [what, registries, expected] of forms) {
+    test(what, () => {
+      const { files } = planClient('containerd', settingOf(registries))
+      assert.deepEqual(
+        files.map(({ text }) => plain(text)),
+        [expected],
+      )
+    })
+  }
+
+  test('lies in the folder of its host, a port between underscores, and is for root alone while it holds a token', () => {
+    const { files } = planClient('containerd', settingOf([{ host: `${NAME}:5000` }, { host: 'docker.io' }]))
+    assert.deepEqual(
+      files.map(({ path, mode }) => [path, mode]),
+      [
+        [`/etc/containerd/certs.d/${NAME}_5000_/hosts.toml`, '0600'],
+        ['/etc/containerd/certs.d/docker.io/hosts.toml', '0600'],
+      ],
+    )
+    assert.equal(hostFolder('[::1]:5000'), '[::1]_5000_')
+    assert.equal(hostFolder('[::1]'), '[::1]')
+  })
+
+  test('holds no header where everybody may call', () => {
+    const { files } = planClient('containerd', settingOf([{ host: NAME }], { callers: 'open' }))
+    assert.doesNotMatch(files[0]?.text ?? '', /header|TOKEN/)
+    assert.equal(files[0]?.mode, '0644')
+  })
+
+  test('names an IPv6 address of the daemon in brackets', () => {
+    const { files } = planClient('containerd', settingOf([{ host: NAME }], { listen: '[::1]:5050' }))
+    assert.equal(plain(files[0]?.text ?? '')['server'], 'http://[::1]:5050')
+  })
+
+  test('any path survives the quoting', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        assert.equal(plain(`a = ${quote(text)}`)['a'], text)
+      }),
+    )
+  })
+})
+
+/** As an object like those of this file: the parser's have no prototype. */
+function plain(toml: string): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(parse(toml)))
+}

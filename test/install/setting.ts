@@ -1,0 +1,7 @@
+import type { Setting } from '../../src/install/client-plan.ts'
+import { config } from '../config/resolving.ts'
+
+/** What the configuration with these registries and this `proxy` section gives to the plans. */
+export function settingOf(registries: object[], proxy: object = {}): Setting {
+  return config({ registries, keychain: { store: 'memory' }, proxy })
+}

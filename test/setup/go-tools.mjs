@@ -1,0 +1,90 @@
+// Clients and registries newer than Debian's, of the versions that the go.mod files under test/go pin.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildWithGo, goFor } from './go.mjs'
+import { cacheDir, isExecutable, projectDir, say } from './machine.mjs'
+import { versionOf } from './tools.mjs'
+
+const containerd = 'github.com/containerd/containerd/v2'
+const distribution = 'github.com/distribution/distribution/v3'
+const crane = 'github.com/google/go-containerregistry'
+// The names tell them from Debian's containerd, ctr and docker-registry. Times: two cores, empty caches.
+const goTools = [
+  {
+    name: 'crane',
+    of: crane,
+    command: 'crane',
+    module: 'crane',
+    stamp: 'cmd/crane/cmd.Version',
+    probe: ['version'],
+    usualTime: '15 seconds',
+  },
+  {
+    name: 'distribution',
+    of: distribution,
+    command: 'registry',
+    module: 'distribution',
+    stamp: 'version.version',
+    probe: ['--version'],
+    usualTime: '2 minutes',
+  },
+  {
+    name: 'containerd-2',
+    of: containerd,
+    command: 'containerd',
+    module: 'containerd',
+    stamp: 'version.Version',
+    probe: ['--version'],
+    usualTime: '2 minutes',
+  },
+  {
+    name: 'ctr-2',
+    of: containerd,
+    command: 'ctr',
+    module: 'containerd',
+    stamp: 'version.Version',
+    probe: ['--version'],
+    usualTime: '10 seconds',
+  },
+]
+const buildGiB = 4
+
+/** Gives a row for each, built now if need be: 5 minutes at most, once. */
+export async function addGoTools() {
+  const located = goTools.map((tool) => ({ ...tool, ...place(tool) }))
+  const absent = located.filter(({ target }) => !isExecutable(target))
+  const problems = absent.length > 0 ? await build(absent) : new Map()
+  return Promise.all(
+    located.map(async ({ name, target, probe }) => {
+      if (!isExecutable(target)) return { name, missing: problems.get(name) }
+      const found = { command: target, where: 'built' }
+      return { name, ...found, version: await versionOf(found, probe), added: absent.some((one) => one.name === name) }
+    }),
+  )
+}
+
+function place({ name, of, module }) {
+  const mod = readFileSync(join(projectDir, 'test/go', module, 'go.mod'), 'utf8')
+  const pinned = mod
+    .split('\n')
+    .map((line) => line.trim().split(' '))
+    .find(([path]) => path === of)?.[1]
+  return { version: pinned, target: join(cacheDir, 'go-tools', `${module}-${pinned}`, name) }
+}
+
+/** One that cannot be built must not cost the others: gives what went wrong for each. */
+async function build(absent) {
+  const { go, problem } = await goFor(buildGiB)
+  if (problem) return new Map(absent.map(({ name }) => [name, problem]))
+  const problems = new Map()
+  for (const { name, of, command, module, version, stamp, target, usualTime } of absent) {
+    say(`building ${name} ${version} with Go, once: ${usualTime} on two cores`)
+    const startedMs = Date.now()
+    mkdirSync(join(target, '..'), { recursive: true })
+    const main = `${of}/cmd/${command}`
+    const failure = await buildWithGo(go, { module, main, stamp: `${of}/${stamp}=${version}`, target })
+    if (failure !== null) problems.set(name, failure)
+    else say(`  ${name} took ${Math.round((Date.now() - startedMs) / 1000)} s`)
+  }
+  return problems
+}
