@@ -4,6 +4,7 @@ import { type Head, parseHead } from './head.ts'
 import { SLAB_BYTES, type Slab, writtenFrom } from './slab.ts'
 
 const MAX_HEAD_BYTES = 65_536
+const NOTHING = Buffer.alloc(0)
 /** A body that nobody wants is read to its end up to here, so that the connection can be used again. */
 const MAX_DISCARDED_BYTES = 16_384
 
@@ -27,7 +28,8 @@ export class LaneAnswer implements Receiver {
   readonly #onHead: (head: Head | NoHead) => void
   readonly #release: Release
   #head: Head | undefined
-  #headFrom: Range | undefined
+  /** A copy of what came of a head that is not whole yet; it may end one slab and begin another. */
+  #headSoFar: Buffer = NOTHING
   #missing = 0
   #ranges: Range[] = []
   #response: ServerResponse | undefined
@@ -122,20 +124,21 @@ export class LaneAnswer implements Receiver {
   }
 
   #takeHead(slab: Slab, from: number): boolean {
-    const range = this.#headFrom ?? { slab, from, to: slab.used }
-    this.#headFrom = range
-    if (range.slab !== slab) return this.#miss('refused')
-    const end = slab.bytes.subarray(0, slab.used).indexOf('\r\n\r\n', Math.max(range.from, from - 3), 'latin1')
+    const before = this.#headSoFar.length
+    const arrived = slab.bytes.subarray(from, slab.used)
+    const bytes = before === 0 ? arrived : Buffer.concat([this.#headSoFar, arrived])
+    const end = bytes.indexOf('\r\n\r\n', Math.max(0, before - 3), 'latin1')
     if (end === -1) {
-      if (slab.used - range.from <= MAX_HEAD_BYTES && slab.used < SLAB_BYTES) return true
-      return this.#miss('refused')
+      if (bytes.length > MAX_HEAD_BYTES) return this.#miss('refused')
+      this.#headSoFar = Buffer.from(bytes)
+      return true
     }
-    const head = parseHead(slab.bytes.subarray(range.from, end), this.#method)
+    const head = parseHead(bytes.subarray(0, end), this.#method)
     if (head === undefined) return this.#miss('refused')
     this.#head = head
     this.#missing = head.bodyBytes
     this.#mode = 'held'
-    const goesOn = this.#takeBody(slab, end + 4)
+    const goesOn = this.#takeBody(slab, from + end + 4 - before)
     this.#onHead(head)
     return goesOn
   }

@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { RegcreddError } from '../../src/errors.ts'
 import { parseHead } from '../../src/lane/head.ts'
 import { createLane, type Lane } from '../../src/lane/lane.ts'
+import { SLAB_BYTES } from '../../src/lane/slab.ts'
 
 const never = new AbortController().signal
 const headers = { host: 'registry.corp.example' }
@@ -262,6 +263,17 @@ describe('over sockets', () => {
       if (cut < OK.length - 5) assert.equal(got, 'lost')
       else assert.equal(typeof got === 'object' && got.cut, true, `cut at ${cut}: ${JSON.stringify(got)}`)
     }
+  })
+
+  test('a head that ends one slab and begins the next is read like any other', async () => {
+    const body = Buffer.alloc(1_009, 'x')
+    await start((socket) =>
+      socket.write(Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`), body])),
+    )
+    for (let sum = 0; sum < 3 * SLAB_BYTES; sum += body.length) {
+      assert.deepEqual(await through(lane), { status: 200, body, cut: false })
+    }
+    assert.equal(server.connections(), 1)
   })
 
   test('bytes after the announced length end the connection and reach nobody', async () => {
