@@ -169,7 +169,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const admin = await listenAdmin(
     createAdminApp({
       registries: () => listedRegistries,
-      findRegistry: (host) => listedRegistries.find((one) => one.host === canonicalName(host).name),
+      canonicalKey: (host) => canonicalName(host).name,
       credential: (key) => keychain.get(key),
       rotations,
       status: async () => statusOf(status),

@@ -31,9 +31,8 @@ export function addCredentials(app: Express, parts: AdminParts): void {
     },
 
     async delete(request, response) {
-      const named = segment(request, 'host')
       // What is no longer listed can still be forgotten.
-      await parts.rotations.removeCredential(parts.findRegistry(named)?.host ?? named, actorOf(request))
+      await parts.rotations.removeCredential(parts.canonicalKey(segment(request, 'host')), actorOf(request))
       response.status(204).end()
     },
   })

@@ -35,8 +35,8 @@ export type AnswerLine = {
 export type AdminParts = {
   /** All listed registries, in the order of the configuration. */
   registries: () => ListedRegistry[]
-  /** The listed registry that a client calls `host` (any spelling that registry/host.ts makes canonical). */
-  findRegistry: (host: string) => ListedRegistry | undefined
+  /** The key of a registry, whatever the spelling and whether it is listed or not. @throws NAMESPACE_INVALID, NAME_INVALID */
+  canonicalKey: (host: string) => string
   /** As `Keychain.get`. */
   credential: (key: string) => Promise<Credential | undefined>
   rotations: Rotations

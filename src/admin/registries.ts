@@ -19,7 +19,8 @@ export function addRegistries(app: Express, parts: AdminParts): void {
 
 /** Throws REGISTRY_UNLISTED. */
 export function demandListed(parts: AdminParts, host: string): ListedRegistry {
-  const listed = parts.findRegistry(host)
+  const key = parts.canonicalKey(host)
+  const listed = parts.registries().find((one) => one.host === key)
   if (listed !== undefined) return listed
   throw new RegcreddError('REGISTRY_UNLISTED', 'add it to "registries" in the configuration and restart the daemon')
 }

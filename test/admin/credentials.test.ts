@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { versionOf } from '../../src/keychain/credential.ts'
+import { sample } from '../keychain/sample.ts'
 import { KEY } from '../rotation/kit.ts'
 import { createDesk, logIn, OTHER, PATH } from './kit.ts'
 
@@ -42,6 +43,14 @@ test('a registry that is down is said to be, with the way around it', async () =
   desk.bench.registry.mood = 'down'
   const answer = await desk.ask.put(credential).send({ username: 'ci', password: CANARY }).expect(502)
   assert.match(answer.body.detail, /--no-verify/)
+})
+
+test('what is no longer listed can be forgotten, in any spelling of its name', async () => {
+  const { ask, bench } = createDesk()
+  await bench.keychain.update('gone.example', () => sample('gone.example', 'old'))
+  await ask.put('/v1/registries/gone.example/credential').send({ username: 'ci', password: 'old' }).expect(404)
+  await ask.delete('/v1/registries/Gone.Example%3A443/credential').expect(204)
+  assert.equal(await bench.keychain.get('gone.example'), undefined)
 })
 
 test('a logout removes the credential; a second one finds none', async () => {

@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import supertest from 'supertest'
 import { createAdminApp } from '../../src/admin/app.ts'
 import type { AdminParts, AnswerLine, ListedRegistry } from '../../src/admin/parts.ts'
+import { canonicalName } from '../../src/registry/host.ts'
 import type { RotationParts } from '../../src/rotation/parts.ts'
 import { createBench, KEY } from '../rotation/kit.ts'
 
@@ -23,7 +24,7 @@ export function createDesk(changes: { rotation?: Partial<RotationParts>; admin?:
   const said: string[] = []
   const app = createAdminApp({
     registries: () => listed,
-    findRegistry: (host) => listed.find((one) => one.host === host.toLowerCase()),
+    canonicalKey: (host) => canonicalName(host).name,
     credential: (key) => bench.keychain.get(key),
     rotations: bench.rotations,
     status: async () => ({ version: '0.1.0', keychain: await bench.keychain.state() }),

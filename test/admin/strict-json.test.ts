@@ -24,7 +24,10 @@ test('a key that stands twice is found at any depth, behind any text and however
       const second = isEscaped ? `"${escaped(key)}"` : first
       let text = `{${first} : ${JSON.stringify(value)}, ${second}:1}`
       for (let level = 0; level < depth; level += 1) text = level % 2 === 0 ? `[0,${text}]` : `{"x":${text}}`
-      assert.throws(() => parse(text), { code: 'BODY_MALFORMED', detail: 'a key stands twice in one object' })
+      assert.throws(() => parse(text), {
+        code: 'BODY_MALFORMED',
+        detail: /^line 1, column \d+: this key stands here twice$/,
+      })
     }),
   )
 })
@@ -76,10 +79,10 @@ test('random bytes are read as JSON.parse reads them or refused, and take no tim
   )
 })
 
-test('64 KiB of brackets, of escapes or of one long text are read without trouble', () => {
+test('64 KiB of brackets are refused, of escapes or of one long text read, without trouble', () => {
   const many = 30_000
   assert.throws(() => parse('['.repeat(2 * many)), malformed)
-  assert.ok(parse(`${'['.repeat(many)}${']'.repeat(many)}`))
+  assert.throws(() => parse(`${'['.repeat(many)}${']'.repeat(many)}`), malformed)
   assert.equal(parse(`"${'\\\\'.repeat(many)}"`), '\\'.repeat(many))
   assert.equal(parse(`"${'a'.repeat(2 * many)}"`), 'a'.repeat(2 * many))
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { findJsonFault } from '../../src/config/json-fault.ts'
+import { findJsonFault } from '../src/json-fault.ts'
 
 const faults: [text: string, line: number, column: number, message: RegExp, hint?: string][] = [
   ['', 1, 1, /ends too early/],
