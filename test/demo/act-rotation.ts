@@ -28,6 +28,7 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
     )
   try {
     await workbench.writeSecret('summer.json', JSON.stringify({ password: passwords.second }))
+    screen.note('The new password is in summer.json, so that it stands on no command line.')
     let started: Rotation | undefined
     await post(scene, daemon, 'summer.json', [], (rotation) => {
       started = rotation

@@ -60,9 +60,9 @@ async function watch(stage: ChildProcess): Promise<number> {
 }
 
 function openStage(options: DemoOptions): ChildProcess {
-  const { isTTY = false, columns = 100 } = process.stdout
+  const { isTTY = false, columns } = process.stdout
   const live = isTTY && process.env['TERM'] !== 'dumb'
-  const all: StageOptions = { ...options, live, colourful: live && !process.env['NO_COLOR'], columns }
+  const all: StageOptions = { ...options, live, colourful: live && !process.env['NO_COLOR'], columns: columns || 100 }
   return fork(join(import.meta.dirname, 'stage.ts'), [JSON.stringify(all)], {
     detached: true,
     execArgv: ['--disable-warning=DEP0060'],

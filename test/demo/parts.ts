@@ -32,6 +32,11 @@ export function realParts(parts: Parts): string[] {
   return names.filter((name) => !parts[name]).map((name) => titleOf(name === 'gnome-keyring' ? `${name}-daemon` : name))
 }
 
+/** Names of what something else stands in for. */
+export function standIns({ 'kube-apiserver': _optional, ...parts }: Parts): string[] {
+  return Object.entries(parts).flatMap(([name, lack]) => (lack ? [name] : []))
+}
+
 /** `name version`. */
 export function titleOf(name: string): string {
   const tool = findTool(name)

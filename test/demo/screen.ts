@@ -79,7 +79,10 @@ export function createScreen(
       for (const one of table(head, rows, paint).split('\n')) line(`${INDENT}  ${one}`)
       line('')
     },
-    text: line,
+    text: (text) => {
+      clear()
+      line(text)
+    },
   }
 }
 

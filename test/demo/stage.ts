@@ -14,7 +14,7 @@ import { startOwnCluster, useCluster } from './cluster.ts'
 import { type Kept, keepRunning } from './keep.ts'
 import { mountsIn, processesOf } from './left-behind.ts'
 import type { Message, StageOptions } from './options.ts'
-import { findParts, realParts } from './parts.ts'
+import { findParts, realParts, standIns } from './parts.ts'
 import { makePasswords, type Scene, type Stand } from './scene.ts'
 import { createScreen, reasonsOf } from './screen.ts'
 import { openWorkbench } from './workbench.ts'
@@ -41,7 +41,7 @@ async function perform(): Promise<number> {
   let failure: unknown
   let kept: Kept | undefined
   let scene: Scene | undefined
-  stop.signal.addEventListener('abort', () => write('\nInterrupted: stopping what runs.\n'))
+  stop.signal.addEventListener('abort', () => screen.text('\nInterrupted: stopping what runs.'))
   try {
     scene = await setScene(folder, screen, stack)
     const stand = await play(scene)
@@ -69,12 +69,9 @@ async function perform(): Promise<number> {
     return 1
   }
   const held = screen.paint('green', `All ${screen.held()} steps held`)
-  const lacking = Object.values(scene?.parts ?? {}).filter((lack) => lack !== false).length
-  if (lacking > 0)
-    write(`\n${lacking} real parts are missing here; each – above says which, and what was done instead.\n`)
-  write(
-    `${lacking > 0 ? '' : '\n'}${held}, in ${seconds} s. What stays is the cache of parts for the next run: ${cacheDir()}\n`,
-  )
+  const lacking = scene === undefined ? [] : standIns(scene.parts)
+  if (lacking.length > 0) write(`\nNot the real part here, see each – above: ${lacking.join(', ')}.`)
+  write(`\n${held}, in ${seconds} s. What stays is the cache of parts for the next run: ${cacheDir()}\n`)
   write('To play with it yourself: npm run demo -- --keep\n')
   return 0
 }
@@ -101,7 +98,7 @@ async function setScene(folder: string, screen: Scene['screen'], stack: AsyncDis
 }
 
 function open({ screen, parts, workbench }: Scene): void {
-  screen.text(screen.paint('bold', 'regcredd at work: a private image, pulled on a node that has no password'))
+  screen.heading('regcredd at work: a private image, pulled on a node that has no password')
   screen.text('Everything that follows is started for this and runs on this machine; Ctrl-C ends it at any time.\n')
   screen.text(`  real parts   ${[...realParts(parts), `Node ${process.versions.node}`].join(', ')}`)
   screen.text(`  all in       ${workbench.folder}`)
