@@ -32,6 +32,9 @@ export type PullProxy = {
   close(drainTimeoutMs: number): Promise<void>
 }
 
+/** One for all: an abort without a reason makes a DOMException, which costs more than parsing the request. */
+const GONE = new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away')
+
 const STATUS_OF_FAULT = new Map([
   ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
   ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
@@ -82,7 +85,9 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
 
 async function serve(request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Promise<void> {
   const gone = new AbortController()
-  response.on('close', () => gone.abort())
+  response.on('close', () => {
+    if (!response.writableFinished) gone.abort(GONE)
+  })
   const exchange = new Exchange({
     peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
     startedAtMs: parts.nowMs(),
