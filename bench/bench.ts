@@ -3,13 +3,12 @@
 // Writes the table to docs/performance.md, but for --quick: one short round, to see that it works; its figures mean nothing.
 import { parseArgs } from 'node:util'
 import { blobMeasures } from './blob.ts'
-import { clientShare } from './client.ts'
 import { describeMachine } from './machine.ts'
 import { interleave } from './measure.ts'
 import { writePerformancePage } from './page.ts'
 import { jsonOf, tableOf } from './result.ts'
 import { startRig } from './rig.ts'
-import { resultsOf, sourcesNote } from './rows.ts'
+import { clientNote, resultsOf, sourcesNote } from './rows.ts'
 import { smallMeasures } from './small.ts'
 import { startUpMeasures } from './start-up.ts'
 
@@ -41,8 +40,7 @@ const lines: string[] = []
     say(`  round ${round} of ${plan.rounds}  ${label.padEnd(34)}${first.toFixed(0).padStart(7)}`)
   })
   const results = resultsOf(values)
-  const client = quick ? [] : await clientShare(rig, values, seconds)
-  const facts = [...machine, ...client, sourcesNote(values)]
+  const facts = [...machine, clientNote(values), sourcesNote(values)]
   lines.push(tableOf(results), '', ...facts.map((fact) => `- ${fact}`))
   if (!quick) await writePerformancePage(lines.join('\n'))
   if (json) lines.push('', jsonOf(results))

@@ -4,7 +4,7 @@ import type { Login } from '../test/helpers/docker-registry.ts'
 import { type Certificate, makeServerCertificate } from '../test/helpers/tls.ts'
 import { freePort, startNginx } from './nginx.ts'
 
-export type LightRegistry = { tlsPort: number; plainPort: number; stop: () => Promise<void> }
+export type LightRegistry = { port: number; stop: () => Promise<void> }
 
 /**
  * A registry that costs next to nothing: nginx, with the password in the clear in its list and each path's content in a file.
@@ -25,18 +25,17 @@ export async function startLightRegistry(
   await writeFile(join(folder, 'ping'), '{}')
   await writeFile(join(folder, 'passwords'), `${login.username}:{PLAIN}${login.password}\n`, { mode: 0o600 })
   const { certFile, keyFile } = await makeServerCertificate(ca, folder, ['localhost', '127.0.0.1'])
-  const [tlsPort, plainPort] = [await freePort(), await freePort()]
+  const port = await freePort()
   const nginx = await startNginx(
     folder,
     `
   auth_basic light; auth_basic_user_file ${folder}/passwords; open_file_cache max=16; root ${folder};
   server {
-    listen 127.0.0.1:${plainPort};
-    listen 127.0.0.1:${tlsPort} ssl; ssl_protocols TLSv1.3;
+    listen 127.0.0.1:${port} ssl; ssl_protocols TLSv1.3;
     ssl_certificate ${certFile}; ssl_certificate_key ${keyFile};
     location = /v2/ { try_files /ping =404; }
     location ~ /manifests/ { types { } default_type application/vnd.oci.image.manifest.v1+json; }
   }`,
   )
-  return { tlsPort, plainPort, stop: nginx.stop }
+  return { port, stop: nginx.stop }
 }

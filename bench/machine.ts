@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { findTool } from '../test/helpers/tools.ts'
 
 /** What a figure is worth nothing without. No host name and no path: the result is published. */
@@ -11,7 +11,7 @@ export function describeMachine(): string[] {
   })
   return [
     `commit ${commit()}`,
-    `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${release().split('-')[0]} ${process.arch}`,
+    `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${release().split('-')[0]} ${process.arch}; load average before the start ${loadavg()[0]?.toFixed(1)}`,
     [`Node ${process.version.slice(1)}`, `OpenSSL ${process.versions.openssl}`, ...versions].join(', '),
   ]
 }

@@ -28,8 +28,8 @@ export type Rig = {
   manifestPath: string
   /** Debian's docker-registry, TLS and bcrypt. */
   real: { direct: Target; regcredd: Target; nginx: Target | undefined }
-  /** A registry that costs next to nothing, so that small requests show the proxies and not their upstream: files, by nginx, TLS and plain. */
-  light: { direct: Target; plain: Target; regcredd: Target; nginx: Target } | undefined
+  /** A registry that costs next to nothing, so that small requests show the proxies and not their upstream: files, by nginx, over TLS. */
+  light: { direct: Target; regcredd: Target; nginx: Target } | undefined
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -101,7 +101,7 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
     const nginx = await startNginx(
       join(folder, 'nginx'),
       proxyServer({ ...proxies, port: overReal, upstreamPort: registry.port }) +
-        proxyServer({ ...proxies, port: overLight, upstreamPort: light.tlsPort }),
+        proxyServer({ ...proxies, port: overLight, upstreamPort: light.port }),
     )
     stack.defer(() => nginx.stop())
     const through = (port: number) => ({
@@ -113,8 +113,7 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
     return {
       nginx: through(overReal),
       light: {
-        direct: { ...direct, origin: `https://127.0.0.1:${light.tlsPort}` },
-        plain: { ...direct, origin: `http://127.0.0.1:${light.plainPort}` },
+        direct: { ...direct, origin: `https://127.0.0.1:${light.port}` },
         nginx: through(overLight),
       },
     }

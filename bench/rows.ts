@@ -7,6 +7,8 @@ type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
   peer: [key: string, name: string]
 }
 
+const CLIENT = 'client of '
+
 const rows: Row[] = [
   {
     name: 'blob-direct',
@@ -104,4 +106,14 @@ export function resultsOf(values: Values): Result[] {
 export function sourcesNote(values: Values): string {
   const [start, idle] = [values.get('start, sources') ?? [], values.get('idle, sources') ?? []]
   return `from its sources instead of the bundle: ${median(start).toFixed(0)} ms to readyz, ${median(idle).toFixed(0)} MB idle`
+}
+
+/** Whether the client had room left, at the measure where it had least. */
+export function clientNote(values: Values): string {
+  const busy = [...values]
+    .filter(([key]) => key.startsWith(CLIENT))
+    .map(([key, shares]) => ({ key, share: median(shares) }))
+  const [busiest] = busy.sort((a, b) => b.share - a.share)
+  if (busiest === undefined) throw new RangeError('no client was measured')
+  return `the client was never busier than ${Math.round(busiest.share * 100)} % of its one core (${busiest.key.slice(CLIENT.length)})`
 }

@@ -20,7 +20,8 @@ export function smallMeasures(rig: Rig, seconds: number): Measure[] {
       sample: async () => {
         const url = `${target.origin}${rig.manifestPath}${target.query}`
         const load = { url, headers: target.headers, connections: CONNECTIONS, seconds }
-        return { [key]: (await runWrk(load, rig.folder)).requestsPerSecond }
+        const { requestsPerSecond, clientBusy } = await runWrk(load, rig.folder)
+        return { [key]: requestsPerSecond, [`client of ${key}`]: clientBusy }
       },
     }
   })

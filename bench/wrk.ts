@@ -3,25 +3,41 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { needTool } from '../test/helpers/tools.ts'
+import { cpuSeconds } from './cpu.ts'
 
 const run = promisify(execFile)
+const WATCH_EVERY_MS = 100
 
 export type Load = { url: string; headers: Record<string, string>; connections: number; seconds: number }
 export type Served = { requestsPerSecond: number; megabytesPerSecond: number }
 
 /**
  * Asks for one URL over and over, by wrk in a process of its own, with connections kept alive. Bytes count as they arrive, so a blob
- * need not end in time. Rejects if any answer is not 2xx or any connection fails.
+ * need not end in time. `clientBusy` is the share of one core that wrk, of one thread, used: near 1 it would be what is measured. Rejects if any answer is not 2xx or any connection fails.
  */
-export async function runWrk({ url, headers, connections, seconds }: Load, folder: string): Promise<Served> {
+export async function runWrk(
+  { url, headers, connections, seconds }: Load,
+  folder: string,
+): Promise<Served & { clientBusy: number }> {
   const tool = needTool('wrk')
   // Headers hold passwords, and arguments are for everybody to see.
   const script = join(folder, 'wrk.lua')
   const lines = Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"\n`)
   await writeFile(script, lines.join('') + REPORT, { mode: 0o600 })
   const args = ['--threads', '1', '--connections', String(connections), '--duration', `${seconds}s`, '--timeout', '60s']
-  const { stdout } = await run(tool.command, [...args, '--script', script, url], { env: tool.env })
-  return parseReport(stdout)
+  const running = run(tool.command, [...args, '--script', script, url], { env: tool.env })
+  const { pid = 0 } = running.child
+  const startedAt = performance.now()
+  let clientBusy = 0
+  const watch = setInterval(async () => {
+    const spent = await cpuSeconds(pid)
+    if (spent !== undefined) clientBusy = spent / ((performance.now() - startedAt) / 1000)
+  }, WATCH_EVERY_MS)
+  try {
+    return { ...parseReport((await running).stdout), clientBusy }
+  } finally {
+    clearInterval(watch)
+  }
 }
 
 const REPORT = `done = function(summary)

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { interleave } from '../../bench/measure.ts'
 import { performancePage, withTable } from '../../bench/page.ts'
 import { isMet, jsonOf, type Result, tableOf } from '../../bench/result.ts'
-import { resultsOf } from '../../bench/rows.ts'
+import { clientNote, resultsOf } from '../../bench/rows.ts'
 import { median, pairedRatio } from '../../bench/stats.ts'
 import { parseReport } from '../../bench/wrk.ts'
 import { skipWithout } from '../helpers/tools.ts'
@@ -85,6 +85,15 @@ describe('the figures of the bench', () => {
       resultsOf(values).map(({ name }) => name),
       ['blob-direct'],
     )
+  })
+
+  test('the client is shown where it had least room', () => {
+    const values = new Map([
+      ['client of blob, 1, direct', [0.5, 0.9, 0.8]],
+      ['client of small', [0.7, 0.7, 1]],
+      ['blob, 1, direct', [700]],
+    ])
+    assert.equal(clientNote(values), 'the client was never busier than 80 % of its one core (blob, 1, direct)')
   })
 
   test('every other round goes backwards, and the values stay in order', async () => {
