@@ -157,9 +157,9 @@ export const configFile = z.strictObject({
       socket: z.string().default('/run/regcredd/admin.sock').describe('Unix socket of the admin API.'),
       mode: z
         .string()
-        .regex(/^0[0-7]{3}$/, 'must be an octal mode such as "0660"')
+        .regex(/^0[0-7]{2}0$/, 'must be an octal mode that gives others nothing, such as "0660"')
         .default('0660')
-        .describe('Mode of the socket, octal.'),
+        .describe('Mode of the socket, octal; others than its owner and group get nothing.'),
       group: z.string().optional().describe('Group of the socket. Absent: the group of the process.'),
     })
     .prefault({})

@@ -1,15 +1,15 @@
 import { writeFileSync } from 'node:fs'
 
-/** What the daemon asks of this process, over its IPC channel. `text` is a whole item, passwords and all. */
+/** What the daemon asks of this process, over its IPC channel, one after the other. `text` is a whole item, passwords and all. */
 export type HelperRequest =
-  | { id: number; do: 'get' | 'delete'; service: string; account: string }
-  | { id: number; do: 'set'; service: string; account: string; text: string }
+  | { do: 'get' | 'delete'; service: string; account: string }
+  | { do: 'set'; service: string; account: string; text: string }
 
 export type HelperAnswer =
   | { loaded: true }
   | { loaded: false; missing: boolean; reason: string }
-  | { id: number; text: string | null }
-  | { id: number; reason: string }
+  | { text: string | null }
+  | { reason: string }
 
 type Keytar = typeof import('keytar')
 
@@ -41,14 +41,14 @@ async function load(): Promise<Keytar | undefined> {
 
 /** Never findCredentials: an item of the same service without an `account` attribute makes it crash. */
 async function answer(keytar: Keytar, request: HelperRequest): Promise<HelperAnswer> {
-  const { id, service, account } = request
+  const { service, account } = request
   try {
-    if (request.do === 'get') return { id, text: await keytar.getPassword(service, account) }
+    if (request.do === 'get') return { text: await keytar.getPassword(service, account) }
     if (request.do === 'set') await keytar.setPassword(service, account, request.text)
     else await keytar.deletePassword(service, account)
-    return { id, text: null }
+    return { text: null }
   } catch (error) {
-    return { id, reason: error instanceof Error ? error.message : 'unknown' }
+    return { reason: error instanceof Error ? error.message : 'unknown' }
   }
 }
 

@@ -10,9 +10,6 @@ const ALLOWED_ENVIRONMENT = ['DBUS_SESSION_BUS_ADDRESS', 'XDG_RUNTIME_DIR', 'HOM
 /** Node starting on a busy machine; nothing is asked of the keyring yet. */
 const START_TIMEOUT_MS = 15_000
 
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never
-export type HelperCall = WithoutId<HelperRequest>
-
 export type HelperOptions = {
   /** How long one call may take before the process is killed. */
   timeoutMs: number
@@ -27,7 +24,7 @@ export type HelperProcess = {
    * Throws KEYCHAIN_UNAVAILABLE; after a crash or an error of keytar it first tries once more in a fresh process, as a process that
    * has lost its keyring never finds it again.
    */
-  call(request: HelperCall): Promise<string | undefined>
+  call(request: HelperRequest): Promise<string | undefined>
   /** The running process, if any. */
   pid(): number | undefined
   close(): Promise<void>
@@ -38,7 +35,6 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
   const script = options.script ?? helperScript(import.meta.url)
   let helper: ChildProcess | undefined
   let queue: Promise<unknown> = Promise.resolve()
-  let lastId = 0
 
   function discard(): void {
     helper?.kill('SIGKILL')
@@ -67,11 +63,10 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
     throw unavailable(remedy, 'reason' in first ? new Error(first.reason) : undefined)
   }
 
-  async function attempt(request: HelperCall): Promise<{ text: string | undefined } | { failure: string }> {
+  async function attempt(request: HelperRequest): Promise<{ text: string | undefined } | { failure: string }> {
     const child = helper ?? (await start())
-    lastId += 1
     // Where the channel is broken the process ends, and that is what is waited for.
-    child.send({ ...request, id: lastId }, () => undefined)
+    child.send(request, () => undefined)
     const answer = await nextMessage(child, options.timeoutMs)
     if (answer === 'timeout') {
       throw unavailable(
@@ -83,7 +78,7 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
     return { failure: 'reason' in answer ? answer.reason : 'an answer out of turn' }
   }
 
-  async function perform(request: HelperCall): Promise<string | undefined> {
+  async function perform(request: HelperRequest): Promise<string | undefined> {
     try {
       let outcome = await attempt(request)
       if ('failure' in outcome) {

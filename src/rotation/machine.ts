@@ -156,7 +156,8 @@ export function createRotations(parts: RotationParts): Rotations {
 
     async abort(id, actor) {
       refuseWhenClosing()
-      const { key } = await find(id)
+      const { key, record: found } = await find(id)
+      if (found.state === 'ABORTED') return describe(key, found)
       const act = { actor, action: 'rotation.abort' as const, target: key, detail: { rotation: id } }
       const stored = await audited(onAct, act, () =>
         keychain.update(key, (before) => abort(before, id, 'ROTATION_ABORTED', now())),

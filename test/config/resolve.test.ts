@@ -98,6 +98,11 @@ const refused: [what: string, parsed: unknown, problem: string][] = [
   ['no registries', { registries: [], keychain: memory }, 'registries: must not be empty'],
   ['no keychain', { registries: [{ host: 'a.b' }] }, 'keychain: is missing'],
   [
+    'an admin socket for everybody',
+    { registries: [{ host: 'a.b' }], keychain: memory, admin: { mode: '0666' } },
+    'admin.mode: must be an octal mode that gives others nothing, such as "0660"',
+  ],
+  [
     'an unknown store',
     { ...withRegistry({}), keychain: { store: 'disk' } },
     'keychain.store: must be "os", "file" or "memory"',

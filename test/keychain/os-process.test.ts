@@ -28,7 +28,7 @@ it('without keytar the error says how to get it', async (t) => {
 })
 
 it('a helper that answers slowly is killed at the deadline, and the next call gets a fresh one', async (t) => {
-  const helper = start(t, { script: await fake(t, 'if (count() > 1) answer(message)'), timeoutMs: 200 })
+  const helper = start(t, { script: await fake(t, 'if (count() > 1) answer()'), timeoutMs: 200 })
   const began = performance.now()
   await assert.rejects(helper.call(request), { code: 'KEYCHAIN_UNAVAILABLE', message: /did not answer within 200 ms/ })
   assert.ok(performance.now() - began < 3_000)
@@ -38,23 +38,23 @@ it('a helper that answers slowly is killed at the deadline, and the next call ge
 
 it('a call is made once more, and only once, after a crash', async (t) => {
   const once = start(t, {
-    script: await fake(t, "if (count() === 1) process.kill(process.pid, 'SIGSEGV')\nelse answer(message)"),
+    script: await fake(t, "if (count() === 1) process.kill(process.pid, 'SIGSEGV')\nelse answer()"),
   })
   assert.equal(await once.call(request), 'call 2')
-  const script = await fake(t, "if (count() <= 2) process.kill(process.pid, 'SIGSEGV')\nelse answer(message)")
+  const script = await fake(t, "if (count() <= 2) process.kill(process.pid, 'SIGSEGV')\nelse answer()")
   const twice = start(t, { script })
   await assert.rejects(twice.call(request), { code: 'KEYCHAIN_UNAVAILABLE' })
   assert.equal(await twice.call(request), 'call 3')
 })
 
 it('calls wait for each other and are answered each with its own', async (t) => {
-  const helper = start(t, { script: await fake(t, 'setTimeout(() => answer(message), 20)\ncount()') })
+  const helper = start(t, { script: await fake(t, 'setTimeout(() => answer(), 20)\ncount()') })
   const answers = await Promise.all([1, 2, 3, 4].map(() => helper.call(request)))
   assert.deepEqual(answers, ['call 1', 'call 2', 'call 3', 'call 4'])
 })
 
 it('a helper that was killed between two calls is replaced', async (t) => {
-  const helper = start(t, { script: await fake(t, 'count()\nanswer(message)') })
+  const helper = start(t, { script: await fake(t, 'count()\nanswer()') })
   await helper.call(request)
   const first = helper.pid()
   assert.ok(first !== undefined)
@@ -117,8 +117,8 @@ process.on('disconnect', () => process.exit())
 const calls = ${JSON.stringify(join(folder, 'calls'))}
 const number = () => readFileSync(calls).length
 const count = () => { appendFileSync(calls, '.'); return number() }
-const answer = (message) => process.send({ id: message.id, text: 'call ' + number() })
-process.on('message', (message) => { ${body} })
+const answer = () => process.send({ text: 'call ' + number() })
+process.on('message', () => { ${body} })
 process.send({ loaded: true })
 `,
   )

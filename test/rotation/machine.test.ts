@@ -142,7 +142,7 @@ test('of two rotations that begin at the same moment one is staged and the other
   await bench.rotations.close()
 })
 
-test('an abort drops PENDING, ends the polling and leaves CURRENT; a second abort is no error', async () => {
+test('an abort drops PENDING, ends the polling and leaves CURRENT; a second abort is no error and no act', async () => {
   const bench = await loggedIn(createBench())
   bench.registry.mood = 'hanging'
   const { id } = await bench.rotations.start(KEY, newPassword('new'))
@@ -150,7 +150,9 @@ test('an abort drops PENDING, ends the polling and leaves CURRENT; a second abor
   const aborted = await bench.rotations.abort(id, admin)
   assert.deepEqual([aborted.state, aborted.code], ['ABORTED', 'ROTATION_ABORTED'])
   assert.equal((await ended(bench.rotations, id)).state, 'ABORTED')
+  const acts = bench.acts.length
   assert.equal((await bench.rotations.abort(id, admin)).code, 'ROTATION_ABORTED')
+  assert.equal(bench.acts.length, acts)
   assert.equal((await bench.keychain.get(KEY))?.pending, undefined)
   assert.equal(await currentPassword(bench), 'old')
 })
