@@ -105,7 +105,10 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
       await queue
       const ending = helper
       discard()
-      if (ending !== undefined && ending.exitCode === null && ending.signalCode === null) await once(ending, 'exit')
+      if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
+      // When the start has failed nothing else keeps the daemon alive, and Node would end it before it says why.
+      ending.ref()
+      await once(ending, 'exit')
     },
   }
 }

@@ -62,7 +62,7 @@ test('an interrupt in the midst of it stops all that runs, and ends with 130', a
 })
 
 test('where the process that shows it is killed, what it started ends too', async () => {
-  const demo = startDemo([])
+  const demo = startDemo(['--keep'])
   await eventually('the daemon runs', () => demo.said().includes('regcredd serves pulls'), 60_000)
   demo.child.kill('SIGKILL')
   await eventually('all is gone', async () => (await processesOf(folder)).length === 0, 15_000)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -61,6 +62,19 @@ it('a helper that was killed between two calls is replaced', async (t) => {
   process.kill(first, 'SIGKILL')
   await until(() => !isAlive(first))
   assert.equal(await helper.call(request), 'call 2')
+})
+
+it('closing waits for its end even where nothing else keeps the process alive', async (t) => {
+  const module = import.meta.resolve('../../src/keychain/os-process.ts')
+  const script = await fake(t, 'count()\nanswer(message)')
+  const code = `import { createHelperProcess } from ${JSON.stringify(module)}
+const helper = createHelperProcess({ timeoutMs: 5_000, environment: process.env, script: ${JSON.stringify(script)} })
+await helper.call(${JSON.stringify(request)})
+await helper.close()
+process.stdout.write('closed')`
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const [said, [status]] = await Promise.all([text(owner.stdout), once(owner, 'close')])
+  assert.deepEqual([status, said], [0, 'closed'])
 })
 
 describe('the real helper', { skip: skipWithoutKeyring() }, () => {
