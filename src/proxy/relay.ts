@@ -67,6 +67,11 @@ export function createRelay(): Relay {
           sent = clientRequest
           // http-proxy folds `//` in a path into one; a store's signed URL must arrive as it was given.
           clientRequest.path = request.to.pathname + request.to.search
+          // Without a listener node closes the connection and tells nobody.
+          clientRequest.once('upgrade', (_answer, socket) => {
+            socket.destroy()
+            stop(new RegcreddError('UPSTREAM_MALFORMED', 'it switches to another protocol'))
+          })
           standIn.push(null)
           if (signal.aborted) clientRequest.destroy()
         }

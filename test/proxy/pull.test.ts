@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
-import { connect } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
@@ -313,56 +312,6 @@ describe('the listener', () => {
     proxy = await startTestProxy([listed(NAME, new URL('http://127.0.0.1:1'))])
   })
   after(() => proxy.close(0))
-
-  /** Sends bytes as they are and gives the beginning of the answer. */
-  async function raw(bytes: string | Buffer): Promise<string> {
-    const socket = connect(proxy.port, '127.0.0.1')
-    socket.on('error', () => undefined)
-    socket.write(bytes)
-    let answer = ''
-    socket.on('data', (piece) => {
-      answer += piece
-    })
-    await Promise.race([once(socket, 'close'), once(socket, 'data'), sleep(2_000)])
-    socket.destroy()
-    return answer
-  }
-
-  const malformed: [name: string, bytes: string | Buffer, begins: string][] = [
-    ['case 8: an absolute-form target', 'GET http://evil/v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', 'HTTP/1.1 400'],
-    ['case 9: a target that begins with //', 'GET //evil/v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', 'HTTP/1.1 400'],
-    ['case 13: two Host headers', 'GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n\r\n', 'HTTP/1.1 400'],
-    ['case 13: no Host header in HTTP/1.0', 'GET /v2/ HTTP/1.0\r\n\r\n', 'HTTP/1.1 400'],
-    ['case 14: a foreign Host', 'GET /v2/ HTTP/1.1\r\nHost: evil.com\r\n\r\n', 'HTTP/1.1 403'],
-    [
-      'case 14: a name that begins like loopback',
-      'GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1.evil.com\r\n\r\n',
-      'HTTP/1.1 403',
-    ],
-    [
-      'case 15: Content-Length with Transfer-Encoding',
-      'POST /v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-      'HTTP/1.1 400',
-    ],
-    ['case 15: a bare line feed', 'GET /v2/ HTTP/1.1\nHost: 127.0.0.1\n\n', 'HTTP/1.1 400'],
-    ['case 16: a TLS ClientHello', Buffer.from('16030100a5010000a10303', 'hex'), 'HTTP/1.1 400'],
-    [
-      'case 19: a POST',
-      'POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n',
-      'HTTP/1.1 405',
-    ],
-  ]
-  for (const [name, bytes, begins] of malformed) {
-    test(`${name} is answered with ${begins}`, async () =>
-      assert.equal((await raw(bytes)).slice(0, begins.length), begins))
-  }
-
-  test('case 20: /v2/ is 200 while the registry is down, and a pull is a 502 with a reason', async () => {
-    assert.equal((await proxy.get('/v2/')).status, 200)
-    const got = await proxy.get(`/v2/team/app/manifests/1?ns=${NAME}`)
-    assert.deepEqual([got.status, codeOf(got.body)], [502, 'UPSTREAM_UNREACHABLE'])
-    assert.match(got.body.toString(), /nothing listens there/)
-  })
 
   test('a port that is taken is told at the start', async () => {
     const { startProxy } = await import('../../src/proxy/listener.ts')

@@ -43,22 +43,24 @@ export async function start(
   return { registry, proxy, blob, digest, blobPath: `/v2/team/app/blobs/${blob}?ns=${NAME}` }
 }
 
-/** A server that reads a request's head and answers with bytes as they are; `undefined` leaves the connection open in silence. */
+/** A server that reads a request's head and answers with bytes as they are, then closes unless they say keep-alive; `undefined` leaves the connection open in silence. */
 export async function startRawServer(
   t: TestContext,
-  answer: (head: string, place: number) => string | Buffer | undefined,
+  answer: (head: string, ofConnection: number) => string | Buffer | undefined,
 ): Promise<{ origin: URL; heads: string[]; sockets: Set<Socket> }> {
   const heads: string[] = []
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
     let head = ''
+    let ofConnection = 0
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket))
     socket.on('data', (piece) => {
       head += piece.toString('latin1')
       if (!head.includes('\r\n\r\n')) return
       heads.push(head)
-      const bytes = answer(head, heads.length)
+      ofConnection += 1
+      const bytes = answer(head, ofConnection)
       head = ''
       if (bytes !== undefined) socket.write(bytes)
       if (bytes !== undefined && !/^connection: keep-alive/im.test(bytes.toString('latin1'))) socket.end()
