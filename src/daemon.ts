@@ -113,13 +113,15 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
+  const modes = new Set(config.registries.map((registry) => registry.callers ?? callers)).add(callers)
   const proxy = await startProxy(
     listen,
     { headersTimeoutMs, maxConnections },
     {
       registries: config.registries,
       defaultRegistry: config.proxy.defaultRegistry,
-      callers: callers === 'open' ? { mode: 'open' } : { mode: 'token', token: await readCallerToken(callerTokenFile) },
+      callers,
+      callerToken: modes.has('token') ? await readCallerToken(callerTokenFile) : undefined,
       nowMs,
       sender,
       tokens,

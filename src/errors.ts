@@ -20,6 +20,16 @@ export const catalogue = {
     oci: 'DENIED',
     message: 'this proxy needs a caller token, and the request carried none or a wrong one',
   },
+  PULL_SECRET_REQUIRED: {
+    status: 401,
+    oci: 'UNAUTHORIZED',
+    message: 'this registry needs the pull secret of the pod, and the request carried none',
+  },
+  PULL_SECRET_WRONG: {
+    status: 403,
+    oci: 'DENIED',
+    message: 'the pull secret is not the credential that is in force for this registry',
+  },
   METHOD_UNSUPPORTED: { status: 405, oci: 'UNSUPPORTED', message: 'this proxy only pulls: GET and HEAD' },
   REGISTRY_UNLISTED: {
     status: 404,

@@ -27,7 +27,7 @@ export function createPullReport(parts: {
         type: 'pull.begin',
         id,
         peer,
-        caller: caller?.kind ?? 'unknown',
+        caller: caller?.kind === 'pull-secret' ? `pull-secret ${caller.version}` : (caller?.kind ?? 'unknown'),
         method: pull.method,
         registry: registry.name,
         repository: pull.repository,

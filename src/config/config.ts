@@ -21,6 +21,8 @@ export type Registry = {
   realms: string[]
   allowAddresses: string[]
   credential: 'optional' | 'required'
+  /** Absent: as `proxy.callers` says. */
+  callers: 'token' | 'pull-secret' | 'open' | undefined
   canary: string | undefined
   limits: { connectTimeoutMs: number; answerTimeoutMs: number; maxConnections: number }
 }

@@ -38,9 +38,10 @@ export function resolveRegistry(
     )
   }
   if (name === undefined || upstream === undefined) return undefined
-  const { serverName, caFile, repositories, allowAddresses, credential, fallback, canary, limits } = entry
+  const { serverName, caFile, repositories, allowAddresses, credential, callers, fallback, canary, limits } = entry
   const trust = { serverName, ca, caFile }
-  return { ...name, upstream, ...trust, repositories, realms, allowAddresses, credential, fallback, canary, limits }
+  const rules = { repositories, realms, allowAddresses, credential, callers, fallback, canary, limits }
+  return { ...name, upstream, ...trust, ...rules }
 }
 
 /** `canonicalName`, with what is wrong reported. */

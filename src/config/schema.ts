@@ -1,5 +1,6 @@
 import { z } from 'zod'
 
+const CALLER_MODES = ['token', 'pull-secret', 'open'] as const
 const LOOPBACK_PROXY = '127.0.0.1:5050'
 const LOOPBACK_HEALTH = '127.0.0.1:5051'
 
@@ -51,6 +52,10 @@ export const registryEntry = z.strictObject({
     .describe(
       '`optional`: without a stored credential the registry is asked anonymously. `required`: such a pull is refused with CREDENTIAL_MISSING.',
     ),
+  callers: z
+    .enum(CALLER_MODES)
+    .optional()
+    .describe('Who may pull from this registry, where that is not `proxy.callers`.'),
   fallback: z
     .enum(['never', 'origin'])
     .default('never')
@@ -125,10 +130,10 @@ export const configFile = z.strictObject({
     .strictObject({
       listen: z.string().default(LOOPBACK_PROXY).describe('Address and port of the pull proxy; loopback only.'),
       callers: z
-        .enum(['token', 'open'])
+        .enum(CALLER_MODES)
         .default('token')
         .describe(
-          '`token`: a pull must carry the caller token. `open`: whoever reaches the port may pull, every process and hostNetwork pod of the node.',
+          '`token`: a pull must carry the caller token. `pull-secret`: a pull must carry the very credential that is lent to it, as the `imagePullSecrets` of its pod. `open`: whoever reaches the port may pull, every process and hostNetwork pod of the node.',
         ),
       callerTokenFile: z
         .string()

@@ -65,6 +65,8 @@ export function refuse(thrown: unknown, pull: Pull | undefined, response: Server
 
 function extraHeaders(error: RegcreddError): Record<string, string> {
   return {
+    // The one challenge that a caller is given on purpose: containerd answers it with the pod's own pull secret.
+    ...(error.code === 'PULL_SECRET_REQUIRED' ? { 'www-authenticate': 'Basic realm="regcredd"' } : {}),
     ...(error.code === 'METHOD_UNSUPPORTED' ? { allow: 'GET, HEAD' } : {}),
     ...(error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
   }

@@ -1,39 +1,61 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { RegcreddError } from '../errors.ts'
+import { type Credential, versionOf } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
 
-/** Who asks. A shared token says that the caller may read hosts.toml, and no more. */
-export type Caller = { kind: 'open' } | { kind: 'token' }
+export type CallerMode = 'token' | 'pull-secret' | 'open'
 
-export type CallerPolicy = { mode: 'open' } | { mode: 'token'; token: Secret }
+/** Who asks. A shared token says that the caller may read hosts.toml, and no more; a pull secret names a version of the credential. */
+export type Caller = { kind: 'open' } | { kind: 'token' } | { kind: 'pull-secret'; version: string }
 
 /** The header that `[host."…".header]` of hosts.toml sets. */
 export const CALLER_TOKEN_HEADER = 'regcredd-token'
 
+type BasicLogin = { username: string; password: string }
+
 /**
- * Says who calls, by the token in its header or, for podman and skopeo, which can set no header, as the password of Basic.
+ * Lets a caller through who shows the caller token: in its header or, for podman and skopeo, which can set no header, as the password
+ * of Basic.
  * @throws CALLER_REFUSED
  */
-export function identifyCaller(headers: IncomingHttpHeaders, policy: CallerPolicy): Caller {
-  if (policy.mode === 'open') return { kind: 'open' }
-  const shown = shownToken(headers)
-  if (shown === undefined || !sameToken(shown, policy.token.reveal())) throw new RegcreddError('CALLER_REFUSED')
+export function callerByToken(headers: IncomingHttpHeaders, token: Secret): Caller {
+  const own = headers[CALLER_TOKEN_HEADER]
+  const shown = typeof own === 'string' ? own : basicLogin(headers)?.password
+  if (shown === undefined || !sameText(shown, token.reveal())) throw new RegcreddError('CALLER_REFUSED')
   return { kind: 'token' }
 }
 
-function shownToken(headers: IncomingHttpHeaders): string | undefined {
-  const own = headers[CALLER_TOKEN_HEADER]
-  if (typeof own === 'string') return own
+/**
+ * Lets a caller through whose pod's pull secret is a version of the credential that would be lent to it: CURRENT, PENDING or PREVIOUS,
+ * so that Secrets may follow a rotation. Asked without one, containerd sends the pod's; a wrong one gets a 403 and no second
+ * challenge, which containerd would meet up to ten times.
+ * @throws PULL_SECRET_REQUIRED, PULL_SECRET_WRONG, CREDENTIAL_MISSING
+ */
+export function callerByPullSecret(headers: IncomingHttpHeaders, credential: Credential | undefined): Caller {
+  if (headers.authorization === undefined) throw new RegcreddError('PULL_SECRET_REQUIRED')
+  if (credential?.current === undefined) throw new RegcreddError('CREDENTIAL_MISSING')
+  const login = basicLogin(headers)
+  const versions = (['current', 'pending', 'previous'] as const).flatMap((label) => versionOf(credential, label) ?? [])
+  const found = versions.filter(({ username, secret }) => {
+    const isUser = sameText(login?.username ?? '', username)
+    return sameText(login?.password ?? '', secret.reveal()) && isUser
+  })[0]
+  if (login === undefined || found === undefined) throw new RegcreddError('PULL_SECRET_WRONG')
+  return { kind: 'pull-secret', version: found.id }
+}
+
+function basicLogin(headers: IncomingHttpHeaders): BasicLogin | undefined {
   const [, encoded] = /^basic +([A-Za-z0-9+/=]+)$/i.exec(headers.authorization ?? '') ?? []
   if (encoded === undefined) return undefined
   const decoded = Buffer.from(encoded, 'base64').toString()
-  return decoded.slice(decoded.indexOf(':') + 1)
+  const colon = decoded.indexOf(':')
+  return { username: decoded.slice(0, Math.max(0, colon)), password: decoded.slice(colon + 1) }
 }
 
 /** Compares digests, so that neither content nor length shows in the time it takes. */
-function sameToken(shown: string, token: string): boolean {
-  return timingSafeEqual(digest(shown), digest(token))
+function sameText(shown: string, kept: string): boolean {
+  return timingSafeEqual(digest(shown), digest(kept))
 }
 
 function digest(text: string): Buffer {

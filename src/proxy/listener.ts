@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
 import { passOn, refuse } from './answer.ts'
-import { type CallerPolicy, identifyCaller } from './caller.ts'
+import { type Caller, type CallerMode, callerByPullSecret, callerByToken } from './caller.ts'
 import { limitConnections } from './connection-limit.ts'
 import { drain } from './drain.ts'
 import { Exchange, type Outcome } from './exchange.ts'
@@ -14,7 +15,10 @@ import { type ServeParts, servePull } from './serve.ts'
 export type ProxyParts = ServeParts & {
   registries: readonly Registry[]
   defaultRegistry: string
-  callers: CallerPolicy
+  /** Who may pull where a registry does not say. */
+  callers: CallerMode
+  /** Needed where any registry is for callers with the token. */
+  callerToken: Secret | undefined
   nowMs(): number
   /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
   begun(exchange: Exchange): void
@@ -114,13 +118,25 @@ async function answer(
   const pull = parsePull(request.method, request.url, parts.defaultRegistry)
   exchange.pull = pull
   if (hasBody(request)) throw new RegcreddError('REQUEST_MALFORMED', 'a pull has no body')
-  if (pull.kind === 'ping') return ping(exchange, request, response, parts)
-  exchange.caller = identifyCaller(request.headers, parts.callers)
+  if (pull.kind === 'ping') return ping(request, response, parts)
   const registry = findRegistry(parts.registries, pull.host, pull.repository)
   exchange.registry = registry
+  exchange.caller = await callerOf(registry, request, parts)
   parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
   return passOn(pull, served, response, registry.limits.answerTimeoutMs)
+}
+
+async function callerOf(registry: Registry, request: IncomingMessage, parts: ProxyParts): Promise<Caller> {
+  const mode = registry.callers ?? parts.callers
+  if (mode === 'open') return { kind: 'open' }
+  if (mode === 'token') return tokenCaller(request, parts)
+  return callerByPullSecret(request.headers, await parts.lend(registry.name))
+}
+
+function tokenCaller({ headers }: IncomingMessage, { callerToken }: ProxyParts): Caller {
+  if (callerToken === undefined) throw new TypeError('the caller token was not read')
+  return callerByToken(headers, callerToken)
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
@@ -131,15 +147,10 @@ function hasBody({ headers }: IncomingMessage): boolean {
  * `/v2/` is answered here, whatever the registry's state. Without a caller token it challenges, since podman, skopeo and dockerd take
  * from it whether to authenticate; containerd never asks it, so no pod's own secret is drawn out by this.
  */
-function ping(exchange: Exchange, request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Outcome {
-  let status = 200
-  try {
-    exchange.caller = identifyCaller(request.headers, parts.callers)
-  } catch (thrown) {
-    if (!(thrown instanceof RegcreddError)) throw thrown
-    status = 401
-    response.setHeader('www-authenticate', 'Basic realm="regcredd"')
-  }
+function ping(request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Outcome {
+  const isLetIn = parts.callers === 'open' || mayPing(request, parts)
+  const status = isLetIn ? 200 : 401
+  if (!isLetIn) response.setHeader('www-authenticate', 'Basic realm="regcredd"')
   const body = '{}'
   response.writeHead(status, {
     'content-type': 'application/json',
@@ -154,6 +165,18 @@ function ping(exchange: Exchange, request: IncomingMessage, response: ServerResp
     digest: undefined,
     code: status === 200 ? undefined : 'CALLER_REFUSED',
     cause: undefined,
+  }
+}
+
+/** A pull secret is looked at when a registry is named; here it is enough that one is shown. */
+function mayPing(request: IncomingMessage, parts: ProxyParts): boolean {
+  if (parts.callers === 'pull-secret') return request.headers.authorization !== undefined
+  try {
+    tokenCaller(request, parts)
+    return true
+  } catch (thrown) {
+    if (thrown instanceof RegcreddError) return false
+    throw thrown
   }
 }
 

@@ -22,6 +22,7 @@ describe('a configuration that is good', () => {
       realms: [],
       allowAddresses: [],
       credential: 'optional',
+      callers: undefined,
       fallback: 'never',
       canary: undefined,
       limits: { connectTimeoutMs: 10_000, answerTimeoutMs: 30_000, maxConnections: 64 },

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Registry } from '../../src/config/config.ts'
 import type { Credential } from '../../src/keychain/credential.ts'
-import type { CallerPolicy } from '../../src/proxy/caller.ts'
+import type { CallerMode } from '../../src/proxy/caller.ts'
 import type { Exchange, Outcome } from '../../src/proxy/exchange.ts'
 import { type ProxyLimits, type PullProxy, startProxy } from '../../src/proxy/listener.ts'
 import { createPreference } from '../../src/proxy/preference.ts'
@@ -17,6 +17,7 @@ export type TestProxy = PullProxy & {
   begun: Exchange[]
   ended: { exchange: Exchange; outcome: Outcome }[]
   setCredential(name: string, passwords: { current: string; pending?: string; previous?: string }): void
+  forgetCredential(name: string): void
   get(path: string, options?: { method?: string; headers?: Record<string, string | string[]> }): Promise<Got>
   breaker: LoginBreaker
   rateLimits: RateLimits
@@ -44,6 +45,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
     realms: [],
     allowAddresses: [],
     credential: 'optional',
+    callers: undefined,
     canary: undefined,
     limits: { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000, maxConnections: 16 },
     ...more,
@@ -53,7 +55,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
 /** The proxy room with the real upstream room, in this process, on a port of its own. */
 export async function startTestProxy(
   registries: Registry[],
-  callers: CallerPolicy = { mode: 'open' },
+  callers: { mode: CallerMode; token?: Secret } = { mode: 'open' },
   limits: ProxyLimits = { headersTimeoutMs: 2_000, maxConnections: 100 },
 ): Promise<TestProxy> {
   const credentials = new Map<string, Credential>()
@@ -79,7 +81,8 @@ export async function startTestProxy(
   const proxy = await startProxy({ host: '127.0.0.1', port: 0 }, limits, {
     registries,
     defaultRegistry: 'docker.io',
-    callers,
+    callers: callers.mode,
+    callerToken: callers.token,
     nowMs,
     sender,
     tokens,
@@ -128,6 +131,7 @@ export async function startTestProxy(
       const labels = { current: ids['current'], pending: ids['pending'], previous: ids['previous'] }
       credentials.set(key, { schema: 1, key, seq, ...labels, versions, rotations: [] })
     },
+    forgetCredential: (key: string) => void credentials.delete(key),
     get: (path: string, options?: { method?: string; headers?: Record<string, string | string[]> }) =>
       ask(proxy.port, path, options),
   })

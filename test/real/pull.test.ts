@@ -109,6 +109,42 @@ test('a rotation in staging order costs containerd no pull', { skip }, async () 
   assert.deepEqual(new Set(pulled), new Set([`${NAME}/team/app@${image.manifestDigest}`]))
 })
 
+test('where the pull secret is asked for, a pod with the right one is served, one without or with a wrong one is not', {
+  skip,
+}, async () => {
+  const strict = await startDaemon({
+    registries: [
+      {
+        host: NAME,
+        upstream: registry.origin,
+        serverName: NAME,
+        caFile: join(keyring.folder, 'registry-ca.pem'),
+        callers: 'pull-secret',
+      },
+    ],
+  })
+  try {
+    const password = 'second password'
+    const said = await strict.cli(['login', NAME, '--username', 'ci', '--password-stdin'], { stdin: password })
+    assert.equal(said.code, 0, said.stderr)
+    await writeHostsToml(containerd.certsDir, NAME, { url: `http://${strict.proxy}` })
+    const before = registry.log().length
+    if ((await containerd.cri.imageStatus(REF)) !== undefined) await containerd.forget(REF)
+    await assert.rejects(containerd.cri.pullImage(REF), /401|unauthorized|pull secret/i)
+    await assert.rejects(containerd.cri.pullImage(REF, { username: 'ci', password: 'wrong' }), /403|pull secret/i)
+    assert.equal(registry.log().length, before, 'nothing went to the registry')
+    await containerd.cri.pullImage(REF, { username: 'ci', password })
+    const served = (await strict.audit()).find((record) => record.type === 'pull.begin')
+    assert.equal(served?.type === 'pull.begin' && served.caller, 'pull-secret v1')
+  } finally {
+    await strict.close()
+    await writeHostsToml(containerd.certsDir, NAME, {
+      url: `http://${daemon.proxy}`,
+      headers: { 'regcredd-token': daemon.callerToken },
+    })
+  }
+})
+
 test('with the daemon stopped and hosts.toml falling to the registry, the pull fails with the registry’s own 401', {
   skip,
 }, async () => {

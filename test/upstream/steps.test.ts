@@ -27,6 +27,7 @@ const REGISTRY: Registry = {
   realms: [],
   allowAddresses: [],
   credential: 'optional',
+  callers: undefined,
   canary: undefined,
   limits: { connectTimeoutMs: 1, answerTimeoutMs: 1, maxConnections: 1 },
 }
