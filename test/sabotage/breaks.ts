@@ -14,7 +14,7 @@ export const breaks: Break[] = [
   {
     name: 'proxy: the caller check',
     file: 'src/proxy/caller.ts',
-    line: "if (shown === undefined || !sameToken(shown, policy.token.reveal())) throw new RegcreddError('CALLER_REFUSED')",
+    line: "if (shown === undefined || !sameText(shown, token.reveal())) throw new RegcreddError('CALLER_REFUSED')",
     instead: "if (shown === '') throw new RegcreddError('CALLER_REFUSED')",
     testFile: 'test/proxy/pull.test.ts',
     test: 'a pull without the caller token, or with a wrong one, is refused with words, and nothing is sent',
@@ -56,8 +56,8 @@ export const breaks: Break[] = [
     file: 'src/proxy/preference.ts',
     line: 'winners.set(name(credential), version)',
     instead: '',
-    testFile: 'test/proxy/pull.test.ts',
-    test: 'while a rotation is staged, a pull that CURRENT no longer opens is served with PENDING',
+    testFile: 'test/proxy/cases/limits.test.ts',
+    test: 'when CURRENT is refused PENDING serves a registry of basic and is tried first from then on, and no pull fails at the change',
   },
   {
     name: 'case 32: one try for each version',
