@@ -8,7 +8,6 @@ import type { Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
 import { replaceFile, sweepLeftovers } from './replace-file.ts'
 import { deriveSealKey, type SealKey, seal, unseal } from './sealed-file.ts'
-import { storeState } from './store-state.ts'
 
 type Items = Map<string, Secret>
 
@@ -36,7 +35,6 @@ export async function openFileKeychain(path: string, key: Secret): Promise<Keych
         await writeItems(path, sealKey, items)
         return itemOf(items, key)
       }),
-    state: () => storeState(read),
     close: () => runLocked('file', async () => undefined),
   }
 }

@@ -1,7 +1,5 @@
 import type { Credential } from './credential.ts'
 
-export type KeychainState = 'ready' | 'locked' | 'unavailable'
-
 /**
  * Where credentials are kept, one item each, keyed by canonical `host` or `host/path`.
  * All methods throw KEYCHAIN_LOCKED, KEYCHAIN_UNAVAILABLE or KEYCHAIN_CORRUPT when the store cannot be read or written:
@@ -20,7 +18,5 @@ export interface Keychain {
     key: string,
     change: (stored: Credential | undefined) => Credential | undefined,
   ): Promise<Credential | undefined>
-  /** Asks the store now; never throws. */
-  state(): Promise<KeychainState>
   close(): Promise<void>
 }

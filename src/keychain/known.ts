@@ -148,7 +148,6 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
       })
       return refreshing
     },
-    state: () => keychain.state(),
     close: () => keychain.close(),
   }
 }

@@ -20,7 +20,6 @@ export function createMemoryKeychain(): Keychain {
       else items.set(key, formatItem(key, next))
       return read(key)
     },
-    state: async () => 'ready',
     close: async () => items.clear(),
   }
 }

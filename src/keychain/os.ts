@@ -7,7 +7,6 @@ import { createLocks } from './locks.ts'
 import { formatIndex, INDEX_ACCOUNT, parseIndex } from './os-index.ts'
 import type { HelperProcess } from './os-process.ts'
 import type { LockProbe } from './secret-service.ts'
-import { storeState } from './store-state.ts'
 
 export type OsKeychainOptions = {
   /** The service name under which all items are kept. One daemon at a time may use it. */
@@ -98,7 +97,6 @@ export function createOsKeychain({ service, timeoutMs, helper, probe }: OsKeycha
         await changeIndex((keys) => keys.delete(key))
         return undefined
       }),
-    state: () => storeState(() => readText(INDEX_ACCOUNT)),
     async close() {
       probe?.close()
       await helper.close()

@@ -1,6 +1,6 @@
 import type { ErrorCode, RegcreddError } from '../errors.ts'
-import type { KeychainState } from './keychain.ts'
-import { stateAfter } from './store-state.ts'
+
+export type KeychainState = 'ready' | 'locked' | 'unavailable'
 
 /** How the store was when it was last used. Times are RFC 3339, UTC. */
 export type Seen = {
@@ -55,4 +55,8 @@ export function observeStore(clock: () => number): Observer {
       enter(stateAfter(error), error)
     },
   }
+}
+
+function stateAfter(error: RegcreddError): KeychainState {
+  return error.code === 'KEYCHAIN_LOCKED' ? 'locked' : 'unavailable'
 }

@@ -11,7 +11,6 @@ export type Notifier = {
   readonly watchdogIntervalMs: number | undefined
   /** Start-up is over. Throws INTERNAL when the manager cannot be told: it would stop the daemon at TimeoutStartSec. */
   ready: (status: string) => Promise<void>
-  status: (status: string) => Promise<void>
   /** The stop begins and may last `drainTimeoutMs`, even where that is longer than TimeoutStopSec. Ends the pings. */
   stopping: (drainTimeoutMs: number) => Promise<void>
   /**
@@ -38,7 +37,6 @@ export function createNotifier(environment: NodeJS.ProcessEnv): Notifier {
   return {
     watchdogIntervalMs,
     ready: (status) => tell('READY=1', statusLine(status)),
-    status: (status) => tell(statusLine(status)),
     stopping: (drainTimeoutMs) => {
       clearInterval(timer)
       return tell('STOPPING=1', statusLine('draining'), `EXTEND_TIMEOUT_USEC=${(drainTimeoutMs + 5_000) * 1000}`)

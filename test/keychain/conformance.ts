@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { Keychain } from '../../src/keychain/keychain.ts'
-import { countUp, passwordOf, sample } from './sample.ts'
+import { countUp, passwordOf, sample, stateOf } from './sample.ts'
 
 export type Opened = {
   keychain: Keychain
@@ -25,7 +25,7 @@ export function describeKeychain({ name, skip = false, durable, open }: Store): 
   describe(`a keychain in ${name}`, { skip }, () => {
     it('is ready and empty at first', async (t) => {
       const { keychain } = await open(t)
-      assert.equal(await keychain.state(), 'ready')
+      assert.equal(await stateOf(keychain), 'ready')
       assert.deepEqual(await keychain.keys(), [])
       assert.equal(await keychain.get(KEY), undefined)
     })

@@ -10,7 +10,7 @@ import { openFileKeychain } from '../../src/keychain/file.ts'
 import { findKey } from '../../src/keychain/key-file.ts'
 import { describeKeychain } from './conformance.ts'
 import { makeKeyFile } from './key.ts'
-import { passwordOf, sample } from './sample.ts'
+import { passwordOf, sample, stateOf } from './sample.ts'
 import { tempFolder } from './temp-folder.ts'
 
 const KEY = 'r.example'
@@ -73,7 +73,7 @@ describe('the file store', () => {
       await writeFile(path, whole.subarray(0, length))
       await assert.rejects(keychain.keys(), hasCode('KEYCHAIN_CORRUPT'))
     }
-    assert.equal(await keychain.state(), 'unavailable')
+    assert.equal(await stateOf(keychain), 'unavailable')
   })
 
   it('tells a wrong key from a damaged file', async (t) => {
@@ -103,7 +103,7 @@ describe('the file store', () => {
     await rm(path)
     await mkdir(path)
     await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /EISDIR/))
-    assert.equal(await keychain.state(), 'unavailable')
+    assert.equal(await stateOf(keychain), 'unavailable')
   })
 
   it('sweeps the temporary files of a killed process and touches no others', async (t) => {

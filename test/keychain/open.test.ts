@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { openKeychain } from '../../src/keychain/open.ts'
 import { makeKeyFile } from './key.ts'
-import { passwordOf, sample } from './sample.ts'
+import { passwordOf, sample, stateOf } from './sample.ts'
 import { tempFolder } from './temp-folder.ts'
 
 const KEY = 'r.example'
@@ -32,7 +32,7 @@ it('no store stands in for one that cannot be had', async (t) => {
     code: 'KEYCHAIN_UNAVAILABLE',
   })
   const keychain = await openKeychain({ store: 'os', service: 'regcredd-test', timeoutMs: 2_000 }, {})
-  assert.equal(await keychain.state(), 'unavailable')
+  assert.equal(await stateOf(keychain), 'unavailable')
   await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE' })
   await keychain.close()
 })

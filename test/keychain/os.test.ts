@@ -8,7 +8,7 @@ import { createHelperProcess, type HelperProcess } from '../../src/keychain/os-p
 import { createLockProbe, type LockProbe } from '../../src/keychain/secret-service.ts'
 import { type Keyring, skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { describeKeychain } from './conformance.ts'
-import { countUp, passwordOf, sample } from './sample.ts'
+import { countUp, passwordOf, sample, stateOf } from './sample.ts'
 
 const KEY = 'r.example'
 const skip = skipWithoutKeyring()
@@ -53,14 +53,14 @@ describe('the store in the keyring', { skip }, () => {
     await keychain.update(KEY, () => sample(KEY, 'kept'))
     await keyring.lock()
     t.after(() => keyring.unlock())
-    assert.equal(await keychain.state(), 'locked')
+    assert.equal(await stateOf(keychain), 'locked')
     for (const key of [KEY, 'absent.example']) {
       await assert.rejects(keychain.get(key), { code: 'KEYCHAIN_LOCKED', message: /--unlock/ })
       await assert.rejects(keychain.update(key, countUp(key)), { code: 'KEYCHAIN_LOCKED' })
     }
     await assert.rejects(keychain.keys(), { code: 'KEYCHAIN_LOCKED' })
     await keyring.unlock()
-    assert.equal(await keychain.state(), 'ready')
+    assert.equal(await stateOf(keychain), 'ready')
     assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
     assert.deepEqual(await keychain.keys(), [KEY])
     assert.equal(await keychain.get('absent.example'), undefined)
@@ -107,14 +107,14 @@ describe('the store in the keyring', { skip }, () => {
     const { keychain } = open(t)
     await keychain.update(KEY, () => sample(KEY, 'kept'))
     await keyring.kill()
-    assert.equal(await keychain.state(), 'unavailable')
+    assert.equal(await stateOf(keychain), 'unavailable')
     await assert.rejects(keychain.get(KEY), {
       code: 'KEYCHAIN_UNAVAILABLE',
       message: /no keyring is on the session bus/,
     })
     await keyring.start()
     assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
-    assert.equal(await keychain.state(), 'ready')
+    assert.equal(await stateOf(keychain), 'ready')
   })
 
   it('loses no acknowledged update when the keyring is killed', async (t) => {
@@ -240,7 +240,7 @@ it('a keychain without a session bus says so and starts nothing', async (t) => {
   await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no session bus/ })
   const gone = open(t, { environment: { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent/bus' } })
   await assert.rejects(gone.keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /cannot be reached/ })
-  assert.equal(await gone.keychain.state(), 'unavailable')
+  assert.equal(await stateOf(gone.keychain), 'unavailable')
   assert.equal(helper.pid() ?? gone.helper.pid(), undefined)
 })
 

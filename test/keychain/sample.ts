@@ -1,4 +1,7 @@
 import type { Credential } from '../../src/keychain/credential.ts'
+import type { Keychain } from '../../src/keychain/keychain.ts'
+import { keepKnown } from '../../src/keychain/known.ts'
+import type { KeychainState } from '../../src/keychain/seen.ts'
 import { Secret } from '../../src/secret.ts'
 
 /** A credential with one version, which is CURRENT. */
@@ -23,4 +26,9 @@ export function countUp(key: string): (stored: Credential | undefined) => Creden
 
 export function passwordOf(credential: Credential | undefined): string | undefined {
   return credential?.versions[0]?.secret.reveal()
+}
+
+/** How a store is, as the daemon finds it by reading. */
+export async function stateOf(keychain: Keychain): Promise<KeychainState> {
+  return (await keepKnown(keychain, { clock: Date.now }).refresh()).state
 }
