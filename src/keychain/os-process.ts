@@ -89,7 +89,8 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
       return outcome.text
     } catch (error) {
       discard()
-      throw error
+      // Node throws some errors of a fork at once: where there is no memory left, the store is away and the daemon goes on.
+      throw error instanceof RegcreddError ? error : unavailable('the helper process cannot be started', error)
     }
   }
 

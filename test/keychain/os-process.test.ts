@@ -28,6 +28,13 @@ it('without keytar the error says how to get it', async (t) => {
   })
 })
 
+it('a process that cannot be made is a store that is away', async (t) => {
+  await assert.rejects(start(t, { script: 'no\0path' }).call(request), {
+    code: 'KEYCHAIN_UNAVAILABLE',
+    message: /cannot be started/,
+  })
+})
+
 it('a helper that answers slowly is killed at the deadline, and the next call gets a fresh one', async (t) => {
   const helper = start(t, { script: await fake(t, 'if (count() > 1) answer()'), timeoutMs: 200 })
   const began = performance.now()
