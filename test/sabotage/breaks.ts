@@ -686,5 +686,13 @@ export const breaks: Break[] = [
     testFile: 'test/proxy/cases/bodies.test.ts',
     test: 'a registry that sends 101 Switching Protocols is a 502',
   },
+  {
+    name: 'proxy: a login forgets what was refused',
+    file: 'src/daemon.ts',
+    line: 'for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(name)',
+    instead: 'tokens.forgetRegistry(name)',
+    testFile: 'test/daemon/held-back.test.ts',
+    test: 'a password that the registry no longer takes is a warning with version and time, and a metric, until a login',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
