@@ -73,7 +73,7 @@ it('a helper that was killed between two calls is replaced', async (t) => {
 
 it('closing waits for its end even where nothing else keeps the process alive', async (t) => {
   const module = import.meta.resolve('../../src/keychain/os-process.ts')
-  const script = await fake(t, 'count()\nanswer(message)')
+  const script = await fake(t, 'count()\nanswer()')
   const code = `import { createHelperProcess } from ${JSON.stringify(module)}
 const helper = createHelperProcess({ timeoutMs: 5_000, environment: process.env, script: ${JSON.stringify(script)} })
 await helper.call(${JSON.stringify(request)})
