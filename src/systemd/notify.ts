@@ -23,14 +23,14 @@ export type Notifier = {
 /**
  * Takes NOTIFY_SOCKET and the watchdog's variables out of `environment`, so that no child inherits them: a session bus that a keyring
  * starts would otherwise report READY and STOPPING in the daemon's name. Node has no unix datagrams; `systemd-notify` sends them
- * (7.5 ms a call), which is why the unit needs NotifyAccess=all.
+ * (7.5 ms a call), which is why the unit needs NotifyAccess=all. `command` is that program, a path or a name in /usr/bin.
  */
-export function createNotifier(environment: NodeJS.ProcessEnv): Notifier {
+export function createNotifier(environment: NodeJS.ProcessEnv, command = 'systemd-notify'): Notifier {
   const socket = environment['NOTIFY_SOCKET']
   const watchdogIntervalMs = socket === undefined ? undefined : pingInterval(environment)
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete environment[name]
   const tell = async (...assignments: string[]) => {
-    if (socket !== undefined) await systemdNotify(socket, assignments)
+    if (socket !== undefined) await systemdNotify(command, socket, assignments)
   }
   let timer: NodeJS.Timeout | undefined
   let isPinging = false
@@ -70,9 +70,9 @@ function statusLine(status: string): string {
   return `STATUS=${status.replace(/[\0-\x1f\x7f-\x9f]/g, ' ').slice(0, 200)}`
 }
 
-function systemdNotify(socket: string, assignments: string[]): Promise<void> {
+function systemdNotify(command: string, socket: string, assignments: string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn('systemd-notify', assignments, {
+    const child = spawn(command, assignments, {
       env: { NOTIFY_SOCKET: socket, PATH: '/usr/bin:/bin' },
       stdio: 'ignore',
       timeout: CALL_TIMEOUT_MS,

@@ -37,6 +37,8 @@ const debianTools = [
   { name: 'gnome-keyring-daemon', package: 'gnome-keyring', probe: ['--version'], modes: everywhere },
   { name: 'etcd', package: 'etcd-server', probe: ['--version'], modes: ['demo', 'test'] },
   { name: 'systemd-analyze', package: 'systemd', probe: ['--version'], modes: ['test'] },
+  { name: 'systemd-notify', package: 'systemd', probe: ['--version'], modes: ['test'] },
+  { name: 'python3', package: 'python3', probe: ['--version'], modes: ['test'] },
   { name: 'nginx', package: 'nginx', probe: ['-v'], modes: ['test', 'bench'] },
   { name: 'wrk', package: 'wrk', probe: ['-v'], modes: ['test', 'bench'] },
 ]
