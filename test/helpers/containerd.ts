@@ -23,6 +23,12 @@ export type Containerd = {
   stop: () => Promise<void>
 }
 
+export type ContainerdOptions = {
+  certsDir?: string
+  /** Debian's 1.6, or `containerd-2`. */
+  program?: 'containerd' | 'containerd-2'
+}
+
 const goneWithinMs = 5_000
 const run = promisify(execFile)
 
@@ -30,13 +36,17 @@ const run = promisify(execFile)
  * Starts a containerd of its own: root, state and socket in a temp folder, the CRI plugin on, `config_path` to `certsDir`
  * (default: an empty folder of its own). Needs root, since unpacking a layer mounts. Runs no containers, so needs no CNI.
  */
-export async function startContainerd({ certsDir }: { certsDir?: string } = {}): Promise<Containerd> {
-  const tool = needTool('containerd')
+export async function startContainerd({
+  certsDir,
+  program = 'containerd',
+}: ContainerdOptions = {}): Promise<Containerd> {
+  const tool = needTool(program)
   const dir = await mkdtemp(join(tmpdir(), 'regcredd-containerd-'))
   const certs = certsDir ?? join(dir, 'certs.d')
   await mkdir(certs, { recursive: true })
   const socketPath = join(dir, 'containerd.sock')
   const configFile = join(dir, 'config.toml')
+  const configuration = program === 'containerd' ? configuration1 : configuration2
   await writeFile(configFile, configuration(dir, socketPath, certs))
   // It says so itself before the plugins serve; the first call waits for them.
   const server = await startServer({ tool, args: ['--config', configFile], ready: /containerd successfully booted/ })
@@ -107,7 +117,7 @@ export async function writeHostsToml(
   await writeFile(join(dir, 'hosts.toml'), `${lines.join('\n')}\n`)
 }
 
-function configuration(dir: string, socketPath: string, certsDir: string): string {
+function configuration1(dir: string, socketPath: string, certsDir: string): string {
   return `version = 2
 root = ${quote(join(dir, 'root'))}
 state = ${quote(join(dir, 'state'))}
@@ -124,6 +134,30 @@ bin_dir = ${quote(join(dir, 'cni'))}
 conf_dir = ${quote(join(dir, 'cni'))}
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = ${quote(certsDir)}
+`
+}
+
+function configuration2(dir: string, socketPath: string, certsDir: string): string {
+  return `version = 3
+root = ${quote(join(dir, 'root'))}
+state = ${quote(join(dir, 'state'))}
+[grpc]
+address = ${quote(socketPath)}
+[ttrpc]
+address = ${quote(`${socketPath}.ttrpc`)}
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "native"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = ${quote(certsDir)}
+[plugins."io.containerd.cri.v1.runtime"]
+disable_apparmor = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = [${quote(join(dir, 'cni'))}]
+conf_dir = ${quote(join(dir, 'cni'))}
+# By default the transfer service unpacks for the overlay snapshotter alone, which does not work on every file system.
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux/${process.arch === 'x64' ? 'amd64' : process.arch}"
+snapshotter = "native"
 `
 }
 

@@ -29,15 +29,21 @@ export type DockerRegistryOptions = {
   tls?: 'tls' | 'plain'
   /** Names on the certificate beside 127.0.0.1 and localhost. */
   names?: string[]
+  /** Debian's docker-registry is distribution 2.8; `distribution` is 3. */
+  program?: 'docker-registry' | 'distribution'
+  /** A token server that it believes, in place of `login`. */
+  tokens?: { realm: string; service: string; issuer: string; signingCertFile: string }
 }
 
-/** Starts Debian's docker-registry on a free port of 127.0.0.1, its blobs in a temp folder that `stop` removes. */
+/** Starts a registry of the distribution project on a free port of 127.0.0.1, its blobs in a temp folder that `stop` removes. */
 export async function startDockerRegistry({
   login,
   tls = 'tls',
   names = [],
+  program = 'docker-registry',
+  tokens,
 }: DockerRegistryOptions = {}): Promise<DockerRegistry> {
-  const tool = needTool('docker-registry')
+  const tool = needTool(program)
   const dir = await mkdtemp(join(tmpdir(), 'regcredd-registry-'))
   const ca = tls === 'tls' ? await makeCa(dir) : undefined
   const certificate = ca && (await makeServerCertificate(ca, dir, [...names, 'localhost', '127.0.0.1']))
@@ -53,10 +59,17 @@ export async function startDockerRegistry({
       ...(certificate && { tls: { certificate: certificate.certFile, key: certificate.keyFile } }),
     },
     ...(login && { auth: { htpasswd: { realm: 'test registry', path: passwordFile } } }),
+    ...(tokens && { auth: { token: tokenAuth(tokens) } }),
   }
   const configFile = join(dir, 'config.yml') // JSON is YAML
   await writeFile(configFile, JSON.stringify(config))
-  const server = await startServer({ tool, args: ['serve', configFile], ready: /listening on 127\.0\.0\.1:(\d+)/ })
+  const server = await startServer({
+    tool,
+    args: ['serve', configFile],
+    // Without it distribution 3 looks for a collector of traces.
+    env: { OTEL_TRACES_EXPORTER: 'none' },
+    ready: /listening on 127\.0\.0\.1:(\d+)/,
+  })
   const port = Number(server.ready[1])
   return {
     origin: `${ca ? 'https' : 'http'}://127.0.0.1:${port}`,
@@ -75,6 +88,10 @@ export async function startDockerRegistry({
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+function tokenAuth({ realm, service, issuer, signingCertFile }: NonNullable<DockerRegistryOptions['tokens']>) {
+  return { realm, service, issuer, rootcertbundle: signingCertFile }
 }
 
 /** The registry takes bcrypt only. The password goes by standard input; cost 4 keeps each request below a millisecond or two. */
