@@ -149,6 +149,55 @@ test('HEAD keeps length, type and digest of the registry, so that containerd nee
   assert.equal(registry.requests.at(-1)?.headers.accept, accept)
 })
 
+test('what is between registry and proxy stays there, and what the caller needs comes through', async (t) => {
+  const { registry, proxy } = await start(t, { auth: 'none' })
+  registry.script = (_request, response) => {
+    const kept = {
+      etag: '"x"',
+      'cache-control': 'max-age=1',
+      warning: '299 - "old"',
+      'oci-filters-applied': 'artifactType',
+    }
+    response.writeHead(200, {
+      ...kept,
+      'ratelimit-limit': '100;w=21600',
+      'set-cookie': 'a=b',
+      'alt-svc': 'h3=":443"',
+      'strict-transport-security': 'max-age=1',
+      'www-authenticate': 'Basic realm="x"',
+      'keep-alive': 'timeout=5',
+      'content-length': 2,
+    })
+    response.end('{}')
+    return true
+  }
+  const { headers } = await proxy.get(MANIFEST)
+  assert.partialDeepStrictEqual(headers, {
+    etag: '"x"',
+    'cache-control': 'max-age=1',
+    warning: '299 - "old"',
+    'oci-filters-applied': 'artifactType',
+    'ratelimit-limit': '100;w=21600',
+    'oci-namespace': NAME,
+  })
+  for (const name of ['set-cookie', 'alt-svc', 'strict-transport-security', 'www-authenticate'])
+    assert.equal(headers[name], undefined, name)
+})
+
+test('a refusal of ECR in plain text comes through as it is', async (t) => {
+  const { registry, proxy } = await start(t, { auth: 'basic' })
+  registry.script = (request, response) => {
+    if (request.headers.authorization === undefined) return false
+    response
+      .writeHead(403, { 'content-type': 'text/plain', 'content-length': 34 })
+      .end('Your authorization token has ended')
+    return true
+  }
+  const got = await proxy.get(MANIFEST)
+  assert.deepEqual([got.status, got.body.toString()], [403, 'Your authorization token has ended'])
+  assert.deepEqual(proxy.breaker.held(), [])
+})
+
 test('If-None-Match goes up and a 304 comes down, with the tag and without a body', async (t) => {
   const { registry, proxy, digest } = await start(t, { auth: 'none' })
   registry.script = (request, response) => {

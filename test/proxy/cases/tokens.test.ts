@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { digestOf } from '../../helpers/fake-registry.ts'
+import { listed, startTestProxy } from '../../helpers/proxy.ts'
 import { startTokenServer } from '../../helpers/token-server.ts'
-import { BLOB, codeOf, eventually, MANIFEST, NAME, start } from './kit.ts'
+import { BLOB, codeOf, eventually, LOOPBACK, MANIFEST, NAME, raw, start, startRawServer } from './kit.ts'
 
 /** A registry that takes any Bearer token, whose token server answers what a test says. */
 async function withTokenServer(t: TestContext) {
@@ -98,6 +99,26 @@ test('case 31: fifty parallel pulls, cold, make one token request', async (t) =>
   const all = await Promise.all(Array.from({ length: 50 }, () => proxy.get(MANIFEST)))
   assert.deepEqual(new Set(all.map(({ status }) => status)), new Set([200]))
   assert.equal(server.requests.length, 1)
+})
+
+test('a token of 40 KiB goes up, and a head of 40 KiB comes down', async (t) => {
+  const server = await startTokenServer()
+  t.after(() => server.close())
+  const token = 'x'.repeat(40_000)
+  server.answer = (_request, response) => response.end(JSON.stringify({ token }))
+  const registry = await startRawServer(t, (head) =>
+    head.includes(`Bearer ${token}`)
+      ? `HTTP/1.1 200 OK\r\nContent-Length: 2\r\nWarning: ${'w'.repeat(40_000)}\r\n\r\nok`
+      : `HTTP/1.1 401 X\r\nWWW-Authenticate: Bearer realm="${server.realm}"\r\nContent-Length: 0\r\n\r\n`,
+  )
+  const proxy = await startTestProxy([
+    listed(NAME, registry.origin, { realms: [server.origin.origin], allowAddresses: LOOPBACK }),
+  ])
+  t.after(() => proxy.close(0))
+  proxy.setCredential(NAME, { current: 'right' })
+  const { answer } = await raw(proxy.port, `GET ${MANIFEST} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`)
+  assert.match(answer, /^HTTP\/1\.1 200 /)
+  assert.match(answer, /warning: w{40000}/i)
 })
 
 test('case 34: after a rotation in mid-stream the old token and password are not used, and the stream comes to its end', async (t) => {
