@@ -7,9 +7,16 @@ import { paintFor, printable } from '../../src/cli/terminal.ts'
 import { type FakeAdmin, startFakeAdmin } from './fake-admin.ts'
 import { mainPath } from './regcredd.ts'
 
-const hasScript = spawnSync('script', ['--version']).status === 0
+const skip = skipReason()
 
-describe('on a real terminal', { skip: hasScript ? false : 'script(1) of util-linux is not installed' }, () => {
+function skipReason(): false | string {
+  if (spawnSync('script', ['--version']).status === 0) return false
+  const reason = 'script(1) of util-linux is not installed'
+  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
+  return reason
+}
+
+describe('on a real terminal', { skip }, () => {
   let admin: FakeAdmin
   before(async () => {
     admin = await startFakeAdmin({
@@ -19,7 +26,7 @@ describe('on a real terminal', { skip: hasScript ? false : 'script(1) of util-li
       'GET /v1/registries': () => ({ body: { registries: [] } }),
     })
   })
-  after(() => admin.close())
+  after(() => admin?.close())
 
   /** Runs a command on a pseudo-terminal and types `keys` once `until` is shown. */
   async function onTerminal(args: string[], env: Record<string, string>, keys = '', until = '') {
@@ -49,6 +56,15 @@ describe('on a real terminal', { skip: hasScript ? false : 'script(1) of util-li
     assert.deepEqual(admin.seen[0]?.body, { username: 'ci', password: 'hunter2', verify: true })
     assert.match(shown, /^Password of ci at reg\.example\.com: \r\n/)
     assert.ok(!shown.includes('hunter2') && !shown.includes('wrong'))
+  })
+
+  // A test that types at once would notice only now and then.
+  test('the terminal is silent and Ctrl-C is ours before the prompt is shown', async () => {
+    const tell = `const { write } = process.stderr
+      process.stderr.write = (text) => write.call(process.stderr, text.startsWith('Password') ? (process.stdin.isRaw ? '<raw>' : '<not raw>') + text : text)`
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}` }
+    const { shown } = await onTerminal(login, env, '\r', 'Password of ci')
+    assert.match(shown, /^<raw>Password of ci/)
   })
 
   test('Ctrl-C at the prompt ends with 64 and asks nobody', async () => {

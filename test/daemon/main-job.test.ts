@@ -21,8 +21,8 @@ describe('the main job, in one daemon', () => {
     })
   })
   after(async () => {
-    await daemon.close()
-    await registry.close()
+    await daemon?.close()
+    await registry?.close()
   })
   const port = () => Number(daemon.proxy.split(':')[1])
   const pull = () => ask(port(), MANIFEST, { headers: { 'regcredd-token': daemon.callerToken } })

@@ -2,7 +2,7 @@
  * Proves that the tests bite: breaks one listed line of the source at a time, in a copy, and expects the named test to fail.
  * `npm run sabotage`, `npm run sabotage -- --only PART-OF-NAME`, `-- --json`. Exit code 1 if any break goes unnoticed.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +25,14 @@ const COPIED = [
 const COPIED_TEXTS = ['ARCHITECTURE.md', 'README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'build.mjs']
 const TIME_LIMIT_MS = 180_000
 
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach(killGroup))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+}
+
 type Result = { name: string; found: boolean; detail: string; seconds: number }
 
 async function copyTree(): Promise<string> {
@@ -46,6 +54,7 @@ async function runTest(
   const pattern = `^${test.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}$`
   const args = [
     '--disable-warning=DEP0060',
+    '--import=./test/helpers/end-in-time.ts',
     '--test',
     '--test-reporter=tap',
     `--test-name-pattern=${pattern}`,
@@ -53,14 +62,22 @@ async function runTest(
   ]
   // A test run inside a test run would report to the outer one.
   const env = { ...process.env, NODE_TEST_CONTEXT: undefined }
-  const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] })
+  // A group of its own: killed alone, the runner would leave the process that runs the file.
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    detached: true,
+  })
   let output = ''
   child.stdout.on('data', (piece: Buffer) => {
     output += piece
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS)
+  running.add(child)
+  const timer = setTimeout(() => killGroup(child), TIME_LIMIT_MS)
   const signal = await new Promise<NodeJS.Signals | null>((resolve) => child.on('close', (_code, how) => resolve(how)))
   clearTimeout(timer)
+  running.delete(child)
   if (signal === 'SIGKILL') return 'took too long'
   const line = output.split('\n').find((text) => /^\s*(not )?ok \d+ - /.test(text) && tapName(text) === test)
   if (line !== undefined) return line.trimStart().startsWith('not ok') ? 'failed' : 'passed'
