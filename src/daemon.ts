@@ -5,6 +5,7 @@ import { createAdminApp } from './admin/app.ts'
 import { listenAdmin } from './admin/listen-socket.ts'
 import { readAudit } from './audit/tail.ts'
 import { openAudit } from './audit/writer.ts'
+import { followCallerTokens } from './caller-token-file.ts'
 import { loadConfig } from './config/load.ts'
 import { toRegcreddError } from './errors.ts'
 import { startHealth } from './health.ts'
@@ -15,7 +16,6 @@ import { createLogger, type Logger } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createMirror } from './mirror/mirror.ts'
 import { endOnUncaught, refuseDebugging } from './process-guards.ts'
-import { readCallerToken } from './proxy/caller-token-file.ts'
 import { startProxy } from './proxy/listener.ts'
 import { createPreference } from './proxy/preference.ts'
 import { createSender } from './proxy/sender.ts'
@@ -113,7 +113,9 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
-  const modes = new Set(config.registries.map((registry) => registry.callers ?? callers)).add(callers)
+  const isTokenUsed = callers === 'token' || config.registries.some((registry) => registry.callers === 'token')
+  const callerTokens = isTokenUsed ? await followCallerTokens(callerTokenFile, log) : undefined
+  stack.defer(() => callerTokens?.close())
   const proxy = await startProxy(
     listen,
     { headersTimeoutMs, maxConnections },
@@ -121,7 +123,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
       registries: config.registries,
       defaultRegistry: config.proxy.defaultRegistry,
       callers,
-      callerToken: modes.has('token') ? await readCallerToken(callerTokenFile) : undefined,
+      callerTokens: () => callerTokens?.now() ?? [],
       nowMs,
       sender,
       tokens,

@@ -51,7 +51,7 @@ async function withTokens(files: ClientFile[], tokenFile: string): Promise<Clien
         : `cannot be read (${cause.code})`
     throw new RegcreddError('CONFIG_INVALID', `proxy.callerTokenFile ${tokenFile} ${why}`, { cause })
   })
-  const token = new Secret(text.trim())
+  const token = new Secret(text.split('\n')[0] ?? '')
   return files.map((file) => ({ ...file, text: withCallerToken(file.text, token) }))
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { RegcreddError } from '../errors.ts'
 import { addAudit } from './audit.ts'
+import { addCallerToken } from './caller-token.ts'
 import { addClients } from './clients.ts'
 import { complaint } from './complaint.ts'
 import { addConfig } from './config.ts'
@@ -54,6 +55,7 @@ function buildProgram(serve: Serve): Command {
   addAudit(program)
   addConfig(program)
   addClients(program)
+  addCallerToken(program)
   addVersion(program)
   return program
 }

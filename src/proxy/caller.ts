@@ -15,14 +15,15 @@ export const CALLER_TOKEN_HEADER = 'regcredd-token'
 type BasicLogin = { username: string; password: string }
 
 /**
- * Lets a caller through who shows the caller token: in its header or, for podman and skopeo, which can set no header, as the password
+ * Lets a caller through who shows one of the caller tokens: in its header or, for podman and skopeo, which can set no header, as the password
  * of Basic.
  * @throws CALLER_REFUSED
  */
-export function callerByToken(headers: IncomingHttpHeaders, token: Secret): Caller {
+export function callerByToken(headers: IncomingHttpHeaders, tokens: readonly Secret[]): Caller {
   const own = headers[CALLER_TOKEN_HEADER]
   const shown = typeof own === 'string' ? own : basicLogin(headers)?.password
-  if (shown === undefined || !sameText(shown, token.reveal())) throw new RegcreddError('CALLER_REFUSED')
+  const isGood = shown !== undefined && tokens.some((token) => sameText(shown, token.reveal()))
+  if (!isGood) throw new RegcreddError('CALLER_REFUSED')
   return { kind: 'token' }
 }
 

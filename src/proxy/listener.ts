@@ -17,8 +17,8 @@ export type ProxyParts = ServeParts & {
   defaultRegistry: string
   /** Who may pull where a registry does not say. */
   callers: CallerMode
-  /** Needed where any registry is for callers with the token. */
-  callerToken: Secret | undefined
+  /** Those that are good now. */
+  callerTokens(): readonly Secret[]
   nowMs(): number
   /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
   begun(exchange: Exchange): void
@@ -130,13 +130,8 @@ async function answer(
 async function callerOf(registry: Registry, request: IncomingMessage, parts: ProxyParts): Promise<Caller> {
   const mode = registry.callers ?? parts.callers
   if (mode === 'open') return { kind: 'open' }
-  if (mode === 'token') return tokenCaller(request, parts)
+  if (mode === 'token') return callerByToken(request.headers, parts.callerTokens())
   return callerByPullSecret(request.headers, await parts.lend(registry.name))
-}
-
-function tokenCaller({ headers }: IncomingMessage, { callerToken }: ProxyParts): Caller {
-  if (callerToken === undefined) throw new TypeError('the caller token was not read')
-  return callerByToken(headers, callerToken)
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
@@ -172,7 +167,7 @@ function ping(request: IncomingMessage, response: ServerResponse, parts: ProxyPa
 function mayPing(request: IncomingMessage, parts: ProxyParts): boolean {
   if (parts.callers === 'pull-secret') return request.headers.authorization !== undefined
   try {
-    tokenCaller(request, parts)
+    callerByToken(request.headers, parts.callerTokens())
     return true
   } catch (thrown) {
     if (thrown instanceof RegcreddError) return false

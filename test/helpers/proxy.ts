@@ -82,7 +82,7 @@ export async function startTestProxy(
     registries,
     defaultRegistry: 'docker.io',
     callers: callers.mode,
-    callerToken: callers.token,
+    callerTokens: () => (callers.token === undefined ? [] : [callers.token]),
     nowMs,
     sender,
     tokens,

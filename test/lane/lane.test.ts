@@ -255,7 +255,7 @@ describe('over sockets', () => {
     assert.equal(server.connections(), 1, 'one connection carries all of them')
   })
 
-  test('an answer that ends at any byte before its end is never passed on as whole', async () => {
+  test('an answer that ends at any byte before its end is never passed on as whole', { timeout: 10_000 }, async () => {
     let cut = 0
     await start((socket) => socket.end(OK.slice(0, cut)))
     for (cut = 0; cut < OK.length; cut++) {
@@ -294,7 +294,9 @@ describe('over sockets', () => {
     assert.equal(server.connections(), 2)
   })
 
-  test('a large body comes whole to a caller that reads slowly, and little of it is held meanwhile', async () => {
+  test('a large body comes whole to a caller that reads slowly, and little of it is held meanwhile', {
+    timeout: 10_000,
+  }, async () => {
     const body = Buffer.alloc(40_000_000, 'regcredd')
     let sent = 0
     await start((socket) => {
