@@ -47,7 +47,7 @@ const debianTools = [
 export async function addDebianTools(mode, morePackages) {
   const wanted = debianTools.filter((tool) => tool.modes.includes(mode))
   const absent = wanted.filter((tool) => locate(tool.name) === null)
-  const packages = [...absent.map((tool) => tool.package), ...morePackages]
+  const packages = [...new Set([...absent.map((tool) => tool.package), ...morePackages])]
   let problem = 'not on PATH, and only Debian and its relatives can get it from here'
   if (packages.length > 0 && isDebian) {
     say(`adding to ${cacheDir}, without touching the system: ${packages.join(' ')}`)
