@@ -7,6 +7,7 @@ import { readAudit } from './audit/tail.ts'
 import { openAudit } from './audit/writer.ts'
 import { followCallerTokens } from './caller-token-file.ts'
 import { loadConfig } from './config/load.ts'
+import { keepMemoryOutOfCores, mayDumpCore } from './core-dump.ts'
 import { toRegcreddError } from './errors.ts'
 import { startHealth } from './health.ts'
 import { keepFresh } from './keychain/keep-fresh.ts'
@@ -38,8 +39,11 @@ import { createVerify } from './upstream/verify.ts'
 export async function serve({ configPath, signal }: { configPath: string; signal: AbortSignal }): Promise<void> {
   const notifier = createNotifier(process.env)
   refuseDebugging(process.env)
+  keepMemoryOutOfCores()
   const config = await loadConfig(configPath)
   const log = createLogger({ level: config.log.level })
+  if (mayDumpCore())
+    log.warn({}, 'a crash may leave a core file: start the daemon under `ulimit -c 0`, as its unit does')
   const { version } = packageJson
   const metrics = createMetrics({ version, registries: config.registries.map(({ name }) => name) })
   await using stack = new AsyncDisposableStack()

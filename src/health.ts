@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
-import { errnoOf, RegcreddError } from './errors.ts'
+import { listenFailure } from './listen-failure.ts'
 
 const PLAIN = 'text/plain; charset=utf-8'
 
@@ -37,7 +37,7 @@ export async function startHealth(parts: HealthParts): Promise<{ port: number; c
   )
   server.maxConnections = 128
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(listenFailed(parts.listen, cause)))
+    server.once('error', (cause) => reject(listenFailure('health.listen', parts.listen, cause)))
     server.listen({ host, port, exclusive: true }, resolve)
   })
   return {
@@ -93,15 +93,4 @@ function isAllowedHost(request: IncomingMessage, listenHost: string): boolean {
 
 function isLoopback(address: string): boolean {
   return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
-}
-
-function listenFailed({ host, port }: HealthParts['listen'], cause: Error): RegcreddError {
-  const code = errnoOf(cause) ?? 'unknown'
-  const remedies: Record<string, string> = {
-    EADDRINUSE: `another process listens there (see: ss -ltnp sport = :${port}); stop it or change health.listen`,
-    EADDRNOTAVAIL: 'this machine does not have that address; change health.listen',
-    EACCES: 'ports below 1024 need a right that the daemon does not have; change health.listen',
-  }
-  const where = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`
-  return new RegcreddError('LISTEN_FAILED', `health on ${where}: ${remedies[code] ?? code}`, { cause })
 }

@@ -9,6 +9,11 @@ import type { HelperAnswer, HelperRequest } from './os-helper.ts'
 const ALLOWED_ENVIRONMENT = ['DBUS_SESSION_BUS_ADDRESS', 'XDG_RUNTIME_DIR', 'HOME', 'USER', 'PATH', 'LANG', 'LC_ALL']
 /** Node starting on a busy machine; nothing is asked of the keyring yet. */
 const START_TIMEOUT_MS = 15_000
+/** keytar can crash, and a core would hold what its registers held: Node cannot set limits, a shell can, and then becomes Node. */
+const RUNNER =
+  process.platform === 'linux'
+    ? { execPath: '/bin/sh', execArgv: ['-c', 'ulimit -c 0; exec "$0" "$@"', process.execPath] }
+    : { execPath: process.execPath, execArgv: [] }
 
 export type HelperOptions = {
   /** How long one call may take before the process is killed. */
@@ -45,8 +50,7 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
     const env = Object.fromEntries(ALLOWED_ENVIRONMENT.map((name) => [name, options.environment[name]]))
     helper = fork(script, {
       env,
-      execPath: process.execPath,
-      execArgv: [],
+      ...RUNNER,
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })
     // The deadline of each call keeps the daemon alive for as long as need be; an idle helper must not.

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
+import { listenFailure } from '../listen-failure.ts'
 import type { Secret } from '../secret.ts'
 import { passOn, refuse } from './answer.ts'
 import { type Caller, type CallerMode, callerByPullSecret, callerByToken } from './caller.ts'
@@ -177,13 +178,7 @@ function mayPing(request: IncomingMessage, parts: ProxyParts): boolean {
 
 function listenOn(server: Server, listen: ListenAddress): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        new RegcreddError('LISTEN_FAILED', `proxy.listen ${listen.host}:${listen.port}: ${error.code}`, {
-          cause: error,
-        }),
-      )
-    })
+    server.once('error', (error) => reject(listenFailure('proxy.listen', listen, error)))
     server.listen(listen, resolve)
   })
 }
