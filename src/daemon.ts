@@ -83,7 +83,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   stack.defer(() => agentsOf.close())
   const nowMs = () => performance.now()
   const upstreamParts = { agentsOf: agentsOf.of, nowMs, wallNowMs: Date.now, userAgent: `regcredd/${version}` }
-  const tokens = createTokens(upstreamParts)
+  const tokens = createTokens({ ...upstreamParts, exchanged: metrics.tokenExchanged })
   const breaker = createLoginBreaker(upstreamParts)
   const rateLimits = createRateLimits(upstreamParts)
 

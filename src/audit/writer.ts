@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, RegcreddError } from '../errors.ts'
+import { lockFile } from '../file-lock.ts'
 import { AuditFile, lastSeqOf } from './file.ts'
 import { toLine } from './line.ts'
-import { lockFolder } from './lock.ts'
 import type { AdminAct, AuditEvent, DaemonEvent, PullBegin, PullEnd } from './record.ts'
 
 export const AUDIT_FILE = 'audit.jsonl'
@@ -38,7 +38,11 @@ export async function openAudit(options: AuditOptions): Promise<Audit> {
   try {
     // Whatever the umask: the group reads the audit.
     if (mkdirSync(folder, { recursive: true, mode: 0o750 }) !== undefined) chmodSync(folder, 0o750)
-    const unlock = lockFolder(join(folder, LOCK_FILE))
+    const lock = join(folder, LOCK_FILE)
+    const unlock = lockFile(lock, 0o640)
+    if (unlock === undefined) {
+      throw new RegcreddError('AUDIT_UNAVAILABLE', `another daemon writes there already (see: fuser -v ${lock})`)
+    }
     try {
       const file = new AuditFile(join(folder, AUDIT_FILE))
       return new Audit(options, file, file.lastSeq === 0 ? highestRotatedSeq(folder) : file.lastSeq, unlock)

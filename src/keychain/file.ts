@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, RegcreddError } from '../errors.ts'
+import { lockFile } from '../file-lock.ts'
 import { Secret } from '../secret.ts'
 import { formatItem, parseItem } from './item.ts'
 import { KEY_SIZE_BYTES, MAKE_ONE } from './key-file.ts'
@@ -12,14 +13,18 @@ import { deriveSealKey, type SealKey, seal, unseal } from './sealed-file.ts'
 type Items = Map<string, Secret>
 
 /**
- * A keychain in one encrypted file. `key` is the text of the key file: 32 bytes in base64. One process at a time may write to it.
+ * A keychain in one encrypted file. `key` is the text of the key file: 32 bytes in base64. One process at a time may open it.
  * A file that is missing in a folder that exists is an empty keychain. Throws KEYCHAIN_UNAVAILABLE for a text that is no key.
  */
 export async function openFileKeychain(path: string, key: Secret): Promise<Keychain> {
   const sealKey = parseKey(key)
   const runLocked = createLocks()
   const read = () => readItems(path, sealKey)
-  if (await folderExists(path)) await atFileSystem(path, 'swept of leftovers', () => sweepLeftovers(path))
+  let unlock = () => {}
+  if (await folderExists(path)) {
+    unlock = await lockAgainstOthers(path)
+    await atFileSystem(path, 'swept of leftovers', () => sweepLeftovers(path))
+  }
   return {
     store: 'file',
     keys: async () => [...(await read()).keys()].sort(),
@@ -35,8 +40,16 @@ export async function openFileKeychain(path: string, key: Secret): Promise<Keych
         await writeItems(path, sealKey, items)
         return itemOf(items, key)
       }),
-    close: () => runLocked('file', async () => undefined),
+    close: () => runLocked('file', async () => unlock()),
   }
+}
+
+/** Two that write in turn would each lose what the other has changed. */
+async function lockAgainstOthers(path: string): Promise<() => void> {
+  const lock = `${path}.lock`
+  const unlock = await atFileSystem(path, 'locked', async () => lockFile(lock, 0o600))
+  if (unlock !== undefined) return unlock
+  throw new RegcreddError('KEYCHAIN_UNAVAILABLE', `another daemon uses ${path} already (see: fuser -v ${lock})`)
 }
 
 function parseKey(key: Secret): SealKey {

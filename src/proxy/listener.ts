@@ -4,7 +4,7 @@ import { RegcreddError } from '../errors.ts'
 import { listenFailure } from '../listen-failure.ts'
 import type { Secret } from '../secret.ts'
 import { passOn, refuse } from './answer.ts'
-import { type Caller, type CallerMode, callerByPullSecret, callerByToken } from './caller.ts'
+import { CALLER_TOKEN_HEADER, type Caller, type CallerMode, callerByPullSecret, callerByToken } from './caller.ts'
 import { limitConnections } from './connection-limit.ts'
 import { drain } from './drain.ts'
 import { Exchange, type Outcome } from './exchange.ts'
@@ -159,9 +159,14 @@ function ping(request: IncomingMessage, response: ServerResponse, parts: ProxyPa
     bytes: body.length,
     complete: true,
     digest: undefined,
-    code: status === 200 ? undefined : 'CALLER_REFUSED',
+    // Asking without anything is how clients learn that they must show something.
+    code: isLetIn || !showsSomething(request) ? undefined : 'CALLER_REFUSED',
     cause: undefined,
   }
+}
+
+function showsSomething({ headers }: IncomingMessage): boolean {
+  return headers.authorization !== undefined || headers[CALLER_TOKEN_HEADER] !== undefined
 }
 
 /** A pull secret is looked at when a registry is named; here it is enough that one is shown. */

@@ -13,6 +13,8 @@ const MAX_ANSWER_BYTES = 128 * 1024
 
 /** What this room needs from outside. `nowMs` is monotonic, `wallNowMs` counts from 1970. */
 export type UpstreamParts = {
+  /** Told of each token request that has ended. */
+  exchanged?: (exchange: { registry: string; outcome: 'ok' | 'failed'; durationMs: number }) => void
   agentsOf(registry: Registry): Agents
   nowMs(): number
   wallNowMs(): number

@@ -55,13 +55,17 @@ export function createTokens(parts: UpstreamParts): Tokens {
   }
 
   async function fly(key: string, ask: ExchangeAsk, scope: string | undefined): Promise<Token> {
+    const startedAtMs = parts.nowMs()
+    let outcome: 'ok' | 'failed' = 'failed'
     try {
       // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
       const token = await fetchToken({ ...ask, scope }, parts, new AbortController().signal)
       tokens.set(key, token)
+      outcome = 'ok'
       return token
     } finally {
       flights.delete(key)
+      parts.exchanged?.({ registry: ask.registry.name, outcome, durationMs: parts.nowMs() - startedAtMs })
     }
   }
 

@@ -78,7 +78,9 @@ describe('the file store', () => {
 
   it('tells a wrong key from a damaged file', async (t) => {
     const { path, folder, open } = await store(t)
-    await (await open()).update(KEY, () => sample(KEY))
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    await keychain.close()
     await makeKeyFile(join(folder, 'other-key'))
     const other = await openFileKeychain(path, await findKey(join(folder, 'other-key'), {}))
     await assert.rejects(other.get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /was encrypted with the key [0-9a-f]{16}/))
@@ -114,16 +116,27 @@ describe('the file store', () => {
     await writeFile(leftover, 'old')
     await writeFile(foreign, 'not ours')
     const keychain = await open()
-    assert.deepEqual(await readdir(join(folder, 'sub')), ['keychain.json.mine.tmp'])
+    assert.deepEqual((await readdir(join(folder, 'sub'))).sort(), ['keychain.json.lock', 'keychain.json.mine.tmp'])
     await keychain.update(KEY, () => sample(KEY))
-    assert.deepEqual((await readdir(join(folder, 'sub'))).sort(), ['keychain.json', 'keychain.json.mine.tmp'])
+    assert.ok((await readdir(join(folder, 'sub'))).includes('keychain.json.mine.tmp'))
+  })
+
+  it('is one daemon’s alone until that one has closed it', async (t) => {
+    const { open } = await store(t)
+    const first = await open()
+    await assert.rejects(open(), hasCode('KEYCHAIN_UNAVAILABLE', /another daemon uses .*keychain\.json already/))
+    await first.update(KEY, () => sample(KEY))
+    await first.close()
+    assert.equal((await (await open()).get(KEY))?.key, KEY)
   })
 
   it('loses no acknowledged write to kill -9', async (t) => {
     const { path, keyFile, open } = await store(t)
     for (let round = 0; round < 8; round += 1) {
       const acknowledged = await killedWriter(path, keyFile, 5 + round * 7)
-      const stored = (await (await open()).get(KEY))?.seq ?? 0
+      const keychain = await open()
+      const stored = (await keychain.get(KEY))?.seq ?? 0
+      await keychain.close()
       // The last update may have been written and its acknowledgement not.
       assert.ok(stored === acknowledged || stored === acknowledged + 1, `${stored} after ${acknowledged}`)
     }

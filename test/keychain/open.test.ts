@@ -21,6 +21,7 @@ it('each store of the config is opened as itself', async (t) => {
   }
   const written = await openKeychain(file, {})
   await written.update(KEY, () => sample(KEY, 'by config'))
+  await written.close()
   assert.equal(passwordOf(await (await openKeychain(file, {})).get(KEY)), 'by config')
 })
 

@@ -341,7 +341,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'audit: one writer',
-    file: 'src/audit/lock.ts',
+    file: 'src/file-lock.ts',
     line: "database.exec('BEGIN EXCLUSIVE')",
     instead: '',
     testFile: 'test/audit/writer.test.ts',
