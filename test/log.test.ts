@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { IncomingMessage } from 'node:http'
 import { connect, Socket } from 'node:net'
 import { join } from 'node:path'
@@ -247,4 +248,22 @@ test('the line written just before a crash is on stdout', () => {
     cwd: join(import.meta.dirname, '..'),
   })
   assert.match(run.stdout.toString(), /last words/)
+})
+
+test('a log that nobody reads stalls nothing else', async () => {
+  const log = JSON.stringify(import.meta.resolve('../src/log.ts'))
+  const script = `
+    const { createLogger } = await import(${log})
+    const log = createLogger({ level: 'info' })
+    for (let line = 0; line < 20_000; line++) log.info({ text: 'x'.repeat(200) }, 'line')
+    setTimeout(() => process.stderr.write('the loop turns'), 50)`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  try {
+    const [said] = await once(child.stderr, 'data', { signal: AbortSignal.timeout(10_000) })
+    assert.equal(String(said), 'the loop turns')
+  } finally {
+    child.kill('SIGKILL')
+  }
 })
