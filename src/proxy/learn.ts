@@ -2,10 +2,10 @@ import type { Registry } from '../config/config.ts'
 import type { Credential } from '../keychain/credential.ts'
 import { sameOrigin } from '../registry/origin.ts'
 import type { Trial } from '../upstream/login-breaker.ts'
-import { type LimitedPart, rateLimitNumber, retryAfterMs } from '../upstream/rate-limits.ts'
+import { type LimitedPart, type RateLimits, rateLimitNumber, retryAfterMs } from '../upstream/rate-limits.ts'
 import type { Send, Tried } from '../upstream/steps.ts'
 import type { Exchange } from './exchange.ts'
-import type { ServeParts } from './serve.ts'
+import type { Preference } from './preference.ts'
 import type { UpstreamAnswer } from './upstream-answer.ts'
 
 /** What was sent, and what the answer to it is about. */
@@ -19,8 +19,18 @@ type Asked = {
   exchange: Exchange
 }
 
+/** Where it is kept. */
+export type Lessons = {
+  /** Names of registries that asked for Basic when they were last asked. */
+  asksBasic: Set<string>
+  preference: Preference
+  rateLimits: RateLimits
+  /** Milliseconds since 1970. */
+  wallNowMs(): number
+}
+
 /** Keeps what an answer teaches for later pulls: how the registry asks, which version it takes, how much more it will answer. */
-export function learn(answer: UpstreamAnswer, asked: Asked, parts: ServeParts): void {
+export function learn(answer: UpstreamAnswer, asked: Asked, parts: Lessons): void {
   const { sent, part, registry, exchange } = asked
   // A store speaks for itself and not for the registry.
   if (!sameOrigin(sent.to, registry.upstream)) return
@@ -33,7 +43,7 @@ export function learn(answer: UpstreamAnswer, asked: Asked, parts: ServeParts): 
   learnLogin(status, asked, parts)
 }
 
-function learnLogin(status: number, { sent, asks, trial, credential, registry }: Asked, parts: ServeParts): void {
+function learnLogin(status: number, { sent, asks, trial, credential, registry }: Asked, parts: Lessons): void {
   const { authorization } = sent
   if (asks === 'basic' && authorization.by !== 'bearer') parts.asksBasic.add(registry.name)
   if (asks === 'bearer') parts.asksBasic.delete(registry.name)

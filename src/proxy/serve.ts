@@ -5,7 +5,7 @@ import type { Credential } from '../keychain/credential.ts'
 import { type Challenge, chooseChallenge, parseChallenges } from '../registry/challenge.ts'
 import { originOf } from '../registry/origin.ts'
 import type { LoginBreaker, Trial } from '../upstream/login-breaker.ts'
-import type { LimitedPart, RateLimits } from '../upstream/rate-limits.ts'
+import type { LimitedPart } from '../upstream/rate-limits.ts'
 import {
   afterChallenge,
   type BearerChallenge,
@@ -19,9 +19,8 @@ import {
 import type { Tokens } from '../upstream/tokens.ts'
 import type { Exchange } from './exchange.ts'
 import { upstreamHeaders } from './headers.ts'
-import { learn } from './learn.ts'
+import { type Lessons, learn } from './learn.ts'
 import { authorizationHeader, heldBack, lineUp, loginOf, retryTimes } from './lent.ts'
-import type { Preference } from './preference.ts'
 import { type Pull, upstreamPath } from './pull.ts'
 import type { Sender } from './sender.ts'
 import type { UpstreamAnswer } from './upstream-answer.ts'
@@ -29,18 +28,12 @@ import type { UpstreamAnswer } from './upstream-answer.ts'
 /** More than any honest registry needs: a challenge, a ping, five redirects, a second look at the store, three versions. */
 const MAX_TURNS = 16
 
-export type ServeParts = {
+export type ServeParts = Lessons & {
   sender: Sender
   tokens: Tokens
-  preference: Preference
   breaker: LoginBreaker
-  rateLimits: RateLimits
-  /** Milliseconds since 1970. */
-  wallNowMs(): number
   /** @throws KEYCHAIN_LOCKED, KEYCHAIN_UNAVAILABLE, KEYCHAIN_CORRUPT */
   lend(name: string): Promise<Credential | undefined>
-  /** Names of registries that asked for Basic when they were last asked. */
-  asksBasic: Set<string>
 }
 
 /** The answer to pass on, as it came: whether only its size was asked for, where it was asked, and the registry's own digest header. */
