@@ -214,7 +214,11 @@ export async function playPulls(stage: Stage, { pull }: Recorded): Promise<void>
   assert.equal((await pull(`/v2/team/app/manifests/1?ns=${host}&token=${value}`)).status >= 400, true)
 }
 
-export async function playQuestions({ host }: Stage, { rest, health, cli }: Recorded): Promise<void> {
+export async function playQuestions(
+  { host }: Stage,
+  { rest, health, cli }: Recorded,
+  ...flags: string[]
+): Promise<void> {
   for (const path of [
     '/v1/status',
     '/v1/registries',
@@ -226,8 +230,7 @@ export async function playQuestions({ host }: Stage, { rest, health, cli }: Reco
     await rest(path)
   for (const path of ['/healthz', '/readyz', '/metrics']) await health(path)
   for (const args of [['status'], ['list'], ['mirror'], ['audit', 'tail'], ['config', 'check'], ['version']]) {
-    await cli(args)
-    await cli([...args, '--json'])
+    await cli([...args, ...flags])
   }
 }
 

@@ -49,7 +49,7 @@ async function play(
     await daemon.start()
     await playPulls(stage, recorded)
     await options.faults(recorded)
-    await playQuestions(stage, recorded)
+    await playQuestions(stage, recorded, '--json')
     process.kill(daemon.pid, 'SIGHUP')
     await daemon.stop()
     const places = [

@@ -23,7 +23,7 @@ async function start(t: TestContext) {
       { host: KNOWN, upstream },
       { host: UNKNOWN, upstream },
     ],
-    config: { keychain: { store: 'os', timeoutMs: 1_000 } },
+    config: { keychain: { store: 'os', timeoutMs: 3_000 } },
     env: keyring.env,
   })
   t.after(() => daemon.close())
@@ -43,7 +43,7 @@ async function readiness(daemon: Daemon): Promise<{ status: number; text: string
 }
 
 const isReadyAgain = (daemon: Daemon) =>
-  eventually('it is ready again, by itself', async () => (await readiness(daemon)).status === 200, 8_000)
+  eventually('it is ready again, by itself', async () => (await readiness(daemon)).status === 200, 20_000)
 
 for (const [what, fault, code, remedy] of [
   ['locked', 'lock', 'KEYCHAIN_LOCKED', /keychain is locked .*--unlock/],
@@ -115,7 +115,7 @@ test('a keyring that hangs holds up no pull of what is known, and is told of', {
   for (let turn = 0; turn < 20; turn += 1) {
     const startedMs = performance.now()
     assert.equal((await pull(KNOWN)).status, 200)
-    assert.ok(performance.now() - startedMs < 500, 'a pull waited for the keyring')
+    assert.ok(performance.now() - startedMs < 1_500, 'a pull waited for the keyring')
   }
   const { code, stderr } = await listing
   assert.deepEqual([code, /did not answer/.test(stderr)], [1, true], stderr)

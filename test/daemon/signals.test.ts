@@ -24,7 +24,7 @@ test('SIGTERM lets a blob under way complete, takes no new pulls, says so, and e
   state.release()
   const releasedAt = performance.now()
   assert.deepEqual(await daemon.ended(), { code: 0, signal: null })
-  assert.ok(performance.now() - releasedAt < 3_000, 'the kept connection of the puller does not hold it up')
+  assert.ok(performance.now() - releasedAt < 10_000, 'the kept connection of the puller does not hold it up')
   assert.deepEqual([pull.state.bytes, pull.state.ended, pull.state.cut], [sizeBytes, true, false])
   const records = await daemon.audit()
   assert.deepEqual(

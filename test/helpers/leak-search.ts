@@ -38,7 +38,7 @@ export type ProcessSampler = {
   stop(): void
 }
 
-const SAMPLE_EVERY_MS = 4
+const SAMPLE_EVERY_MS = 8
 
 /** Looks at the arguments and the environment of all descendants of this process, every few milliseconds, as any process of the same user may. */
 export function sampleProcesses(): ProcessSampler {
