@@ -29,9 +29,14 @@ export function proxyHost({ proxy }: Setting): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** Whether a pull must show the caller token. */
-export function needsToken({ proxy }: Setting): boolean {
-  return proxy.callers !== 'open'
+/** Whether a pull of any of these registries must show the caller token. */
+export function needsToken({ proxy }: Setting, registries: readonly ListedRegistry[]): boolean {
+  return registries.some(({ callers }) => (callers ?? proxy.callers) === 'token')
+}
+
+/** Those that are pulled by showing the very credential that is lent (`callers: "pull-secret"`). */
+export function byPullSecret({ registries, proxy }: Setting): ListedRegistry[] {
+  return registries.filter(({ callers }) => (callers ?? proxy.callers) === 'pull-secret')
 }
 
 export function failOver(registry: string, next: string | undefined): FailOver {

@@ -9,8 +9,8 @@ export function planDockerd(setting: Setting): ClientPlan {
   const text = `${JSON.stringify({ 'registry-mirrors': [`http://${proxyHost(setting)}`] }, null, 2)}\n`
   const isDefault = setting.proxy.defaultRegistry === 'docker.io'
   const refusals = [
-    ...(needsToken(setting)
-      ? ['dockerd shows a mirror no token: with proxy.callers other than "open" it is refused.']
+    ...(needsToken(setting, hub)
+      ? ['dockerd shows a mirror no token: it is refused unless "callers" is "open" for docker.io.']
       : []),
     ...(isDefault ? [] : ['proxy.defaultRegistry must be docker.io: dockerd does not say which registry it means.']),
     ...hub.flatMap(({ name, fallback }) =>

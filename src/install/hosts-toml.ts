@@ -11,8 +11,10 @@ export function planContainerd(setting: Setting): ClientPlan {
   const ofHosts = Map.groupBy(setting.registries, ({ host }) => host)
   const planned = [...ofHosts].map(([host, entries]) => {
     const origin = originOf(entries)
-    const text = origin === undefined ? asksOnlyUs(setting) : fallsTo(origin, setting)
-    const mode: '0600' | '0644' = needsToken(setting) ? '0600' : '0644'
+    const isTokenShown = needsToken(setting, entries)
+    const ours = hostTable(`http://${proxyHost(setting)}`, isTokenShown)
+    const text = origin === undefined ? asksOnlyUs(setting, ours) : fallsTo(origin, ours)
+    const mode: '0600' | '0644' = isTokenShown ? '0600' : '0644'
     return {
       file: { path: `${CERTS_DIR}/${hostFolder(host)}/hosts.toml`, mode, text },
       next: failOver(host, origin?.server),
@@ -23,7 +25,7 @@ export function planContainerd(setting: Setting): ClientPlan {
     files: planned.map(({ file }) => file),
     failOver: planned.map(({ next }) => next),
     notes: [
-      `config_path must be this one folder: ${CERTS_DIR}. Of two ("a:b") containerd 2.1 and later may read none.`,
+      `config_path must be this one folder: ${CERTS_DIR}. Of two ("a:b") containerd 2.4 reads none, and asks the registry itself.`,
       'No restart: the files are read anew at each pull. One that cannot be parsed is logged and ignored.',
     ],
   }
@@ -35,29 +37,29 @@ export function hostFolder(host: string): string {
 }
 
 /** The form that never asks the registry and asks us once, on 1.6, 1.7 and 2.x: `server` alone is ignored by 1.6, `[host]` alone falls to the registry. */
-function asksOnlyUs(setting: Setting): string {
+function asksOnlyUs(setting: Setting, ours: string[]): string {
   const url = `http://${proxyHost(setting)}`
   return lines([
     '# Only the daemon is asked, never the registry. server with "push" alone keeps containerd from asking a second time.',
     `server = ${quote(url)}`,
     'capabilities = ["push"]',
-    ...hostTable(url, setting),
+    ...ours,
   ])
 }
 
-function fallsTo({ server, caFile }: Origin, setting: Setting): string {
+function fallsTo({ server, caFile }: Origin, ours: string[]): string {
   return lines([
     '# First the daemon; after any failure of it, also a refusal, the registry.',
     `server = ${quote(server)}`,
     ...(caFile === undefined ? [] : [`ca = ${quote(caFile)}`]),
-    ...hostTable(`http://${proxyHost(setting)}`, setting),
+    ...ours,
   ])
 }
 
-function hostTable(url: string, setting: Setting): string[] {
+function hostTable(url: string, isTokenShown: boolean): string[] {
   const table = `host.${quote(url)}`
   const header = [`[${table}.header]`, `${TOKEN_HEADER} = [${quote(CALLER_TOKEN)}]`]
-  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...(needsToken(setting) ? ['', ...header] : [])]
+  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...(isTokenShown ? ['', ...header] : [])]
 }
 
 type Origin = { server: string; caFile: string | undefined }

@@ -1,6 +1,7 @@
 import type { ListedRegistry } from '../config/config.ts'
 import { CALLER_TOKEN_BASIC } from './caller-token.ts'
 import {
+  byPullSecret,
   type Client,
   type ClientFile,
   type ClientPlan,
@@ -28,6 +29,9 @@ export function planContainersTools(client: Client, setting: Setting): ClientPla
     ),
     notes: [
       ...(client === 'cri-o' ? ['CRI-O reads them anew after SIGHUP (systemctl reload crio).'] : []),
+      ...byPullSecret(setting).map(
+        ({ name }) => `${name} wants its own credential shown: log in at ${proxyHost(setting)}/${name} with it.`,
+      ),
       ...setting.registries.flatMap(caNote),
     ],
   }
@@ -48,7 +52,7 @@ function entryOf({ name, host, upstream, fallback }: ListedRegistry, proxy: stri
 }
 
 function authFiles(client: Client, setting: Setting): ClientFile[] {
-  if (!needsToken(setting)) return []
+  if (!needsToken(setting, setting.registries)) return []
   const path = client === 'cri-o' ? CRIO_AUTH_FILE : AUTH_FILE
   const auths = { [proxyHost(setting)]: { auth: CALLER_TOKEN_BASIC } }
   const file: ClientFile = { path, mode: '0600', text: `${JSON.stringify({ auths }, null, 2)}\n` }

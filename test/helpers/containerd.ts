@@ -27,6 +27,8 @@ export type ContainerdOptions = {
   certsDir?: string
   /** Debian's 1.6, or `containerd-2`. */
   program?: 'containerd' | 'containerd-2'
+  /** What stands for `config_path`, where it is not `certsDir` alone. */
+  configPath?: string
 }
 
 const goneWithinMs = 5_000
@@ -39,6 +41,7 @@ const run = promisify(execFile)
 export async function startContainerd({
   certsDir,
   program = 'containerd',
+  configPath,
 }: ContainerdOptions = {}): Promise<Containerd> {
   const tool = needTool(program)
   const dir = await mkdtemp(join(tmpdir(), 'regcredd-containerd-'))
@@ -47,7 +50,7 @@ export async function startContainerd({
   const socketPath = join(dir, 'containerd.sock')
   const configFile = join(dir, 'config.toml')
   const configuration = program === 'containerd' ? configuration1 : configuration2
-  await writeFile(configFile, configuration(dir, socketPath, certs))
+  await writeFile(configFile, configuration(dir, socketPath, configPath ?? certs))
   // It says so itself before the plugins serve; the first call waits for them.
   const server = await startServer({ tool, args: ['--config', configFile], ready: /containerd successfully booted/ })
   const cri = connectCri(socketPath)

@@ -14,7 +14,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regcredd-clients-'))
   config = join(folder, 'config.json')
   const callerTokenFile = join(folder, 'caller-token')
-  await writeFile(callerTokenFile, `${TOKEN}\n`, { mode: 0o600 })
+  await writeFile(callerTokenFile, `${TOKEN}\n${'b'.repeat(40)}\n`, { mode: 0o600 })
   const registries = [{ host: 'reg.example.com:5000' }, { host: 'docker.io', fallback: 'origin' }]
   await writeFile(config, JSON.stringify({ registries, keychain: { store: 'memory' }, proxy: { callerTokenFile } }))
 })

@@ -70,6 +70,13 @@ describe('hosts.toml', () => {
     assert.equal(files[0]?.mode, '0644')
   })
 
+  test('holds no header where the pod’s own pull secret is asked for, which containerd then sends', () => {
+    const registries = [{ host: NAME, callers: 'pull-secret' }, { host: 'docker.io' }]
+    const [tenants, hub] = planClient('containerd', settingOf(registries)).files
+    assert.deepEqual([tenants?.mode, hub?.mode], ['0644', '0600'])
+    assert.doesNotMatch(tenants?.text ?? '', /header|TOKEN/)
+  })
+
   test('names an IPv6 address of the daemon in brackets', () => {
     const { files } = planClient('containerd', settingOf([{ host: NAME }], { listen: '[::1]:5050' }))
     assert.equal(plain(files[0]?.text ?? '')['server'], 'http://[::1]:5050')

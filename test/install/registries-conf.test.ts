@@ -64,6 +64,14 @@ describe('registries.conf', () => {
   })
 })
 
+describe('callers by pull secret', () => {
+  test('log in with the credential itself, so no token is written', () => {
+    const plan = planClient('podman', settingOf([{ host: NAME }], { callers: 'pull-secret' }))
+    assert.equal(plan.files.length, 1)
+    assert.match(plan.notes.join(), /wants its own credential shown: log in at 127.0.0.1:5050/)
+  })
+})
+
 describe('dockerd', () => {
   test('gets a mirror for the Hub only, and what cannot be had is said', () => {
     const plan = planClient('dockerd', settingOf([{ host: 'docker.io' }, { host: NAME }]))
