@@ -96,7 +96,7 @@ test('an API server that stays silent costs one timeout, not one for each namesp
   const { rig, fake } = await rigAgainst(t, () => undefined, { namespaces, callTimeoutMs: 200 })
   const began = performance.now()
   const results = await rig.run()
-  assert.ok(performance.now() - began < 2_000)
+  assert.ok(performance.now() - began < 5_000)
   assert.equal(results.length, 50)
   for (const { outcome, detail } of results) {
     assert.deepEqual([outcome, detail], ['failed', 'the Kubernetes API did not answer in time'])

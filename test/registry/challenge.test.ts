@@ -105,9 +105,10 @@ test('a challenge that is printed and read again is the same, whatever its value
 })
 
 test('long hostile headers take no more than linear time', () => {
-  const start = performance.now()
+  // Not the clock, which runs on while others have the machine.
+  const start = process.cpuUsage()
   for (const piece of ['a=', '"\\', 'a ', ',', '=,', 'a="",', '\\"', 'Bearer a ']) {
     parseChallenges([piece.repeat(8192 / piece.length), `Basic realm="${piece}`])
   }
-  assert.ok(performance.now() - start < 500)
+  assert.ok(process.cpuUsage(start).user < 500_000)
 })
