@@ -6,7 +6,9 @@ import { settingOf } from '../install/setting.ts'
 import type { Node, Puller } from './puller.ts'
 
 export const answers = ['403', '404', '429', '502', '503', 'down'] as const
-export type Answer = (typeof answers)[number]
+/** `blob`: the manifest is given, and no blob of it. */
+const staged = [...answers, 'blob'] as const
+export type Answer = (typeof staged)[number]
 export type Fallback = 'never' | 'origin'
 
 /** What became of one pull, as far as the operator of a node cares. */
@@ -35,7 +37,7 @@ export type Stage = {
  */
 export async function startStage(): Promise<Stage> {
   const origins = new Map<Answer, FakeRegistry>()
-  for (const answer of answers) origins.set(answer, addImage(await startFakeRegistry({ auth: 'none' })))
+  for (const answer of staged) origins.set(answer, addImage(await startFakeRegistry({ auth: 'none' })))
   const behind = await startFakeRegistry({ auth: 'none' })
   const locked = await startFakeRegistry({ auth: 'basic' })
   const busy = await startFakeRegistry({ auth: 'none' })
@@ -43,6 +45,8 @@ export async function startStage(): Promise<Stage> {
   // Not a port that nobody listens on: another test might soon.
   const gone = await startFakeRegistry({ auth: 'none' })
   gone.script = (request) => request.socket.destroy() !== undefined
+  const torn = addImage(await startFakeRegistry({ auth: 'none' }))
+  torn.script = (request) => request.url?.includes('/blobs/') === true && request.socket.destroy() !== undefined
   const entries: Record<Answer, object> = {
     // Nobody has logged in.
     '403': { upstream: locked.origin.origin },
@@ -51,13 +55,14 @@ export async function startStage(): Promise<Stage> {
     '502': { upstream: gone.origin.origin },
     '503': { upstream: behind.origin.origin, credential: 'required' },
     down: { upstream: behind.origin.origin },
+    blob: { upstream: torn.origin.origin },
   }
   const hostOf = (answer: Answer) => `127.0.0.1:${origins.get(answer)?.port}`
   const daemon = await startDaemon({
-    registries: answers.map((answer) => ({ host: hostOf(answer), ...entries[answer] })),
+    registries: staged.map((answer) => ({ host: hostOf(answer), ...entries[answer] })),
   })
   const nodeFor = (fallback: Fallback): Node => {
-    const registries = answers.map((answer) => ({
+    const registries = staged.map((answer) => ({
       host: hostOf(answer),
       upstream: `http://${hostOf(answer)}`,
       fallback,
@@ -95,7 +100,7 @@ export async function startStage(): Promise<Stage> {
 
   async function close(): Promise<void> {
     await daemon.close()
-    for (const registry of [...origins.values(), behind, locked, busy, gone]) await registry.close()
+    for (const registry of [...origins.values(), behind, locked, busy, gone, torn]) await registry.close()
   }
   return { daemon, nodeFor, pull, close }
 }

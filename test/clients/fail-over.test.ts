@@ -7,7 +7,7 @@ import { startContainerd } from '../helpers/containerd.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
 import { criPuller } from './containerd-pullers.ts'
 import { podmanPuller, skopeoPuller } from './containers-pullers.ts'
-import { type Answer, answers, type Fallback, type Fate, type Stage, startStage } from './fail-over-kit.ts'
+import { answers, type Fallback, type Fate, type Stage, startStage } from './fail-over-kit.ts'
 import { newFolder, type PullerKind, placeFiles } from './puller.ts'
 
 /** The columns of the table in docs/clients.md. */
@@ -18,7 +18,7 @@ const columns: [head: string, kind: PullerKind][] = [
   ['podman 4.3', podmanPuller],
 ]
 /** What the daemon's answer says; of 404 and 429 in the registry's own words. */
-const said: Record<Exclude<Answer, 'down'>, RegExp> = {
+const said: Record<Exclude<(typeof answers)[number], 'down'>, RegExp> = {
   '403': /asks for a credential for this repository/,
   '404': /manifest unknown: unknown/,
   '429': /slow down/,
@@ -37,7 +37,7 @@ describe('what clients do when the daemon does not give the image', { skip }, ()
       for (const [head, kind] of columns) {
         const puller = await kind.start(stage.nodeFor(form))
         try {
-          for (const answer of answers.filter((one) => one !== 'down'))
+          for (const answer of [...answers.filter((one) => one !== 'down'), 'blob'] as const)
             fates.set(`${form} ${answer} ${head}`, await stage.pull(puller, answer))
         } finally {
           await puller.close()
@@ -75,9 +75,16 @@ describe('what clients do when the daemon does not give the image', { skip }, ()
 
   test('with fallback "origin" the image comes from the registry, for every client at every answer', () => {
     const other = [...fates].filter(
-      ([what, fate]) => what.startsWith('origin') && !(fate.outcome === 'image' && fate.askedOrigin),
+      ([what, fate]) =>
+        what.startsWith('origin') && !what.includes('blob') && !(fate.outcome === 'image' && fate.askedOrigin),
     )
     assert.deepEqual(other, [])
+  })
+
+  test('with "origin", once a manifest came from the daemon, containerd goes on to the registry for a blob; skopeo and podman fail', () => {
+    const outcomes = columns.map(([head]) => fates.get(`origin blob ${head}`)?.outcome)
+    assert.deepEqual(outcomes, ['image', 'image', 'fails', 'fails'])
+    assert.match(fates.get('origin blob skopeo 1.9')?.words ?? '', /blob.*502|502.*blob/)
   })
 
   test('docs/clients.md has the table as it is measured', async () => {
@@ -94,7 +101,7 @@ describe('what clients do when the daemon does not give the image', { skip }, ()
 })
 
 /** How often the daemon was asked, and whether the client shows the words of the answer to who waits for the image. */
-function cell(answer: Answer, fate: Fate | undefined): string {
+function cell(answer: (typeof answers)[number], fate: Fate | undefined): string {
   if (fate === undefined) return 'not run'
   if (answer === 'down') return /connection refused/.test(fate.words) ? 'refused, and says so' : fate.words
   const isSaid = said[answer].test(fate.words)
