@@ -8,12 +8,12 @@ const CERTS_DIR = '/etc/containerd/certs.d'
 
 /** As the kubelet pulls. */
 export function criPuller(name: string, program: Program): PullerKind {
-  return { name, tools: [program, 'runc'], start: (node) => startCri(node, program) }
+  return { name, tools: [program, 'runc'], user: 'root', start: (node) => startCri(node, program) }
 }
 
 /** ctr of 1.6 resolves by itself; that of 2.x leaves it to the transfer service of the daemon unless `--local` is given. */
 export function ctrPuller(name: string, program: Program, ctr: string, flags: string[] = []): PullerKind {
-  return { name, tools: [program, ctr, 'runc'], start: (node) => startCtr(node, program, ctr, flags) }
+  return { name, tools: [program, ctr, 'runc'], user: 'root', start: (node) => startCtr(node, program, ctr, flags) }
 }
 
 async function startCri(node: Node, program: Program): Promise<Puller> {

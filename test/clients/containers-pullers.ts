@@ -6,15 +6,17 @@ import { mustRun, type Node, newFolder, type Puller, type PullerKind, placeFiles
 const REGISTRIES_CONF = '/etc/containers/registries.conf.d/regcredd.conf'
 const AUTH_FILE = '/root/.config/containers/auth.json'
 
-export const skopeoPuller: PullerKind = { name: 'skopeo', tools: ['skopeo'], start: startSkopeo }
+export const skopeoPuller: PullerKind = { name: 'skopeo', tools: ['skopeo'], user: 'any', start: startSkopeo }
 export const podmanPuller: PullerKind = {
   name: 'podman',
   tools: ['podman'],
+  user: 'root',
   start: (node) => startStoring(node, 'podman'),
 }
 export const buildahPuller: PullerKind = {
   name: 'buildah',
   tools: ['buildah'],
+  user: 'root',
   start: (node) => startStoring(node, 'buildah'),
 }
 

@@ -5,7 +5,7 @@ import { locationOf } from '../../src/install/registries-conf.ts'
 import { mustRun, type Node, newFolder, type Puller, type PullerKind, placeFiles } from './puller.ts'
 
 /** crane knows no mirrors: the daemon's address and the registry's name stand in the reference itself. */
-export const cranePuller: PullerKind = { name: 'crane', tools: ['crane'], start: startCrane }
+export const cranePuller: PullerKind = { name: 'crane', tools: ['crane'], user: 'any', start: startCrane }
 
 async function startCrane(node: Node): Promise<Puller> {
   const { folder, remove } = await newFolder()

@@ -18,8 +18,13 @@ export type Puller = {
 /** What the node of a puller is like. */
 export type Node = { setting: Setting; token: Secret }
 
-/** One row of the tests: which real parts it needs, and how it starts. */
-export type PullerKind = { name: string; tools: string[]; start: (node: Node) => Promise<Puller> }
+/** One row of the tests: what it needs, and how it starts. Storing an image for a runtime needs root. */
+export type PullerKind = {
+  name: string
+  tools: string[]
+  user: 'root' | 'any'
+  start: (node: Node) => Promise<Puller>
+}
 
 export type Ran = { code: number; stdout: string; stderr: string }
 

@@ -59,8 +59,9 @@ after(async () => {
   for (const upstream of upstreams) await upstream.close()
 })
 
-for (const [{ name, tools, start }, images] of kinds) {
-  describe(name, { skip: parts || skipWithoutRootAnd(...tools) }, () => {
+for (const [{ name, tools, user, start }, images] of kinds) {
+  const lacking = user === 'root' ? skipWithoutRootAnd(...tools) : skipWithout(...tools)
+  describe(name, { skip: parts || lacking }, () => {
     let puller: Puller
     before(async () => {
       puller = await start(node)
