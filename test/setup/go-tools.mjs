@@ -17,7 +17,7 @@ const goTools = [
     module: 'crane',
     stamp: 'cmd/crane/cmd.Version',
     probe: ['version'],
-    usualTime: '15 seconds',
+    usualTime: 'a minute',
   },
   {
     name: 'distribution',
@@ -49,7 +49,7 @@ const goTools = [
 ]
 const buildGiB = 4
 
-/** Gives a row for each, built now if need be: 5 minutes at most, once. */
+/** Gives a row for each, built now if need be: 3 to 8 minutes, once. */
 export async function addGoTools() {
   const located = goTools.map((tool) => ({ ...tool, ...place(tool) }))
   const absent = located.filter(({ target }) => !isExecutable(target))
