@@ -1,52 +1,19 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { AuditRecord } from '../../src/audit/record.ts'
+import { inMountNamespace, mountSmallDisk, skipWithoutSmallDisk } from '../helpers/small-disk.ts'
 import { tempFolder } from './events.ts'
 
-/** A mount namespace of its own, so that the small disk is gone with the process whatever happens. */
-const NAMESPACE = ['unshare', '--mount', ...(process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'])]
-/** Runs a command on a small disk that is mounted on $1, and takes the disk away again. */
-const ON_SMALL_DISK = `
-mount -t tmpfs -o size=256k tmpfs "$1" || exit 71
-trap 'umount --lazy "$1"' EXIT
-trap 'exit 143' TERM
-"$2" "$3" "$1" "$4"`
-
-// unshare(1) makes `/` private first, which fails in a plain chroot, where `/` is no mount point. There, root mounts without it.
-const tries = [NAMESPACE, []].map((prefix) => ({ prefix, ...tryMount(prefix) }))
-const prefix = tries.find(({ status }) => status === 0)?.prefix
-const skip = prefix === undefined ? skipReason() : false
-
-function tryMount(prefix: string[]) {
-  const folder = mkdtempSync(join(tmpdir(), 'regcredd-disk-'))
-  try {
-    const [command = '', ...args] = onSmallDisk(prefix, folder, 'true', '', '')
-    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' })
-    return { status, stderr }
-  } finally {
-    rmdirSync(folder)
-  }
-}
-
-function onSmallDisk(prefix: string[], folder: string, ...command: [string, string, string]): string[] {
-  return [...prefix, 'sh', '-c', ON_SMALL_DISK, 'sh', folder, ...command]
-}
-
-function skipReason(): string {
-  const said = tries.map(({ stderr }) => String(stderr).trim()).join('; ')
-  const reason = `no tmpfs can be mounted here (needs root, or unprivileged user namespaces): ${said}`
-  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
-  return reason
-}
+const skip = skipWithoutSmallDisk()
 
 function fillDisk(folder: string, mode: 'closed' | 'open') {
+  const mountAndRun = `${mountSmallDisk.join(' ')} "$1" && exec "$2" "$3" "$1" "$4"`
   const child = join(import.meta.dirname, 'full-disk-child.ts')
-  const [command = '', ...args] = onSmallDisk(prefix ?? [], folder, process.execPath, child, mode)
-  return JSON.parse(execFileSync(command, args, { encoding: 'utf8', timeout: 30_000 }))
+  const [command = '', ...args] = [...inMountNamespace, 'sh', '-c', mountAndRun, 'sh', folder]
+  const told = execFileSync(command, [...args, process.execPath, child, mode], { encoding: 'utf8', timeout: 30_000 })
+  return JSON.parse(told)
 }
 
 function parse(text: string): AuditRecord[] {

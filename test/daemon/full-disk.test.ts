@@ -1,31 +1,21 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { AuditRecord } from '../../src/audit/record.ts'
 import { eventually } from '../helpers/daemon.ts'
 import { ask } from '../helpers/proxy.ts'
+import { inMountNamespace, mountSmallDisk, skipWithoutSmallDisk } from '../helpers/small-disk.ts'
 import { login, startPair } from './pair.ts'
 
-/** A mount namespace of the daemon's own: the small disk is gone with it, whatever happens. */
-const NAMESPACE = ['unshare', '--mount', ...(process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'])]
-const MOUNT = 'mount -t tmpfs -o size=256k,mode=0700 tmpfs "$HOME/log" && exec "$@"'
-const skip = skipReason()
-
-function skipReason(): false | string {
-  const [command = '', ...args] = [...NAMESPACE, 'mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', '/mnt']
-  if (spawnSync(command, args).status === 0) return false
-  const reason = 'no tmpfs can be mounted here (needs root, or unprivileged user namespaces)'
-  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
-  return reason
-}
+const MOUNT = `${mountSmallDisk.join(' ')} "$HOME/log" && exec "$@"`
+const skip = skipWithoutSmallDisk()
 
 async function startOnSmallDisk(t: TestContext, whenFull: 'closed' | 'open') {
   const pair = await startPair(t, {
     // Its own folder by another name, as that is not known before it starts.
     config: { audit: { folder: '/proc/self/cwd/log', whenFull } },
-    wrap: [...NAMESPACE, 'sh', '-c', MOUNT, 'sh'],
+    wrap: [...inMountNamespace, 'sh', '-c', MOUNT, 'sh'],
   })
   // Seen through the daemon's eyes: out here the folder is another one.
   const folder = join(`/proc/${pair.daemon.pid}/root`, pair.daemon.folder, 'log')

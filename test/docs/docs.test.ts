@@ -12,7 +12,7 @@ import { ca } from '../config/resolving.ts'
 import { readDocuments, root } from '../design/project.ts'
 import { writeHostsToml } from '../helpers/containerd.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
-import { skipWithout } from '../helpers/tools.ts'
+import { needTool, skipWithout } from '../helpers/tools.ts'
 import { type Block, blocksOf, isConfig, isOutput, stepsOf } from './blocks.ts'
 import { words } from './control.ts'
 import { NAME, openSandbox, refuseOutside, type SandboxOptions } from './sandbox.ts'
@@ -93,9 +93,8 @@ describe('configurations of others', () => {
       const text = await readFile(join(root, 'systemd/regcredd.service'), 'utf8')
       await writeFile(unit, text.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/true'))
       await writeFile(`${unit}.d/override.conf`, block.text)
-      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', unit], {
-        encoding: 'utf8',
-      })
+      const { command, env } = needTool('systemd-analyze')
+      const { status, stdout, stderr } = spawnSync(command, ['verify', '--man=no', unit], { env, encoding: 'utf8' })
       await rm(folder, { recursive: true })
       assert.deepEqual([status, stdout + stderr], [0, ''], where(block))
     }

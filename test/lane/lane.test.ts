@@ -58,7 +58,7 @@ async function through(lane: Lane, method: 'GET' | 'HEAD' = 'GET'): Promise<Got>
     })()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const request = httpRequest({ port: (server.address() as AddressInfo).port, method, agent: false })
+  const request = httpRequest({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, method, agent: false })
   request.end()
   try {
     return await new Promise<Got>((resolve) => {
@@ -87,7 +87,7 @@ async function nodeReads(
     socket.once('data', () => socket.end(bytes))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const request = httpRequest({ port: (server.address() as AddressInfo).port, method, agent: false })
+  const request = httpRequest({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, method, agent: false })
   request.end()
   try {
     return await new Promise((resolve) => {
@@ -317,7 +317,7 @@ describe('over sockets', () => {
       })
     })
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-    const request = httpRequest({ port: (http.address() as AddressInfo).port, agent: false })
+    const request = httpRequest({ host: '127.0.0.1', port: (http.address() as AddressInfo).port, agent: false })
     request.end()
     const [answer] = await once(request, 'response')
     answer.pause()
@@ -345,7 +345,7 @@ describe('over sockets', () => {
       })
     })
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
-    const request = httpRequest({ port: (http.address() as AddressInfo).port, agent: false })
+    const request = httpRequest({ host: '127.0.0.1', port: (http.address() as AddressInfo).port, agent: false })
     request.on('error', () => undefined)
     request.end()
     const [answer] = await once(request, 'response')
