@@ -951,5 +951,37 @@ export const breaks: Break[] = [
     testFile: 'test/daemon/canary.test.ts',
     test: 'with the keychain in a real keyring that is locked, killed and started again',
   },
+  {
+    name: 'install: never means never',
+    file: 'src/install/hosts-toml.ts',
+    line: '\'capabilities = ["push"]\',',
+    instead: '\'capabilities = ["pull", "resolve"]\',',
+    testFile: 'test/install/hosts-toml.test.ts',
+    test: '`never` names the daemon as the last host too, for nothing but "push"',
+  },
+  {
+    name: 'install: one never wins',
+    file: 'src/install/hosts-toml.ts',
+    line: "if (first === undefined || entries.some(({ fallback }) => fallback === 'never')) return undefined",
+    instead: "if (first === undefined || entries.every(({ fallback }) => fallback === 'never')) return undefined",
+    testFile: 'test/install/hosts-toml.test.ts',
+    test: 'of two entries of one host one `never` is enough',
+  },
+  {
+    name: 'install: the auth file is private',
+    file: 'src/install/registries-conf.ts',
+    line: "const file: ClientFile = { path, mode: '0600', text: `${JSON.stringify({ auths }, null, 2)}\\n` }",
+    instead: "const file: ClientFile = { path, mode: '0644', text: `${JSON.stringify({ auths }, null, 2)}\\n` }",
+    testFile: 'test/install/registries-conf.test.ts',
+    test: 'goes with an auth file for the daemon, of mode 0600, in the place where the client looks',
+  },
+  {
+    name: 'cli: no token unasked',
+    file: 'src/cli/clients.ts',
+    line: 'const files = options.showToken ? await withTokens(plan.files, proxy.callerTokenFile) : plan.files',
+    instead: 'const files = await withTokens(plan.files, proxy.callerTokenFile)',
+    testFile: 'test/install/clients-show.test.ts',
+    test: 'prints files, paths and fail-over without a daemon, and the token only on demand',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
