@@ -94,7 +94,10 @@ describe('configurations of others', () => {
       await writeFile(unit, text.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/true'))
       await writeFile(`${unit}.d/override.conf`, block.text)
       const { command, env } = needTool('systemd-analyze')
-      const { status, stdout, stderr } = spawnSync(command, ['verify', '--man=no', unit], { env, encoding: 'utf8' })
+      const { status, stdout, stderr } = spawnSync(command, ['verify', '--man=no', '--recursive-errors=no', unit], {
+        env,
+        encoding: 'utf8',
+      })
       await rm(folder, { recursive: true })
       assert.deepEqual([status, stdout + stderr], [0, ''], where(block))
     }
