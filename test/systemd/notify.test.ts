@@ -88,9 +88,12 @@ test('the watchdog is pinged at once and again until the stop', { skip, timeout:
   assert.equal(notifier.watchdogIntervalMs, 500)
   const keepAlive = setInterval(() => {}, 1000)
   t.after(() => clearInterval(keepAlive))
-  notifier.startWatchdog((error) => assert.fail(String(error)))
+  // A ping that is under way at the end finds nobody; that is no failure.
+  const failures: unknown[] = []
+  notifier.startWatchdog((error) => failures.push(error))
   assert.deepEqual(await waitFor(3), ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1'])
   await notifier.stopping(0)
+  assert.deepEqual(failures, [])
 })
 
 test('the variables are taken out of the environment, so that no child speaks in our name', () => {
