@@ -1,7 +1,8 @@
 import { chmod, chown, lstat, mkdir, stat, unlink } from 'node:fs/promises'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
+import { closeServer } from '../close-server.ts'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { bindClosed } from './bind-closed.ts'
 import { findGroupId } from './group.ts'
@@ -9,7 +10,6 @@ import { findGroupId } from './group.ts'
 /** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
 const MAX_PATH_BYTES = 107
 const DRAIN_TIMEOUT_MS = 5_000
-const SWEEP_INTERVAL_MS = 50
 
 export type AdminListener = {
   /** Removes the socket and takes no more requests; those under way get so long to end (default 5 s). */
@@ -74,20 +74,6 @@ async function removeStale(socket: string): Promise<void> {
   // Only a refused connection says that nobody listens; EAGAIN, for one, is said by a daemon that is busy.
   if (errnoOf(fault) !== 'ECONNREFUSED') throw fault
   await unlink(socket)
-}
-
-function closeServer(server: Server, drainTimeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
-    // A connection whose last answer ends after close() would be kept alive until its own time-out.
-    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS)
-    server.close(() => {
-      clearTimeout(timer)
-      clearInterval(sweep)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }
 
 function listenFailed(socket: string, groupId: number | undefined, cause: unknown): RegcreddError {

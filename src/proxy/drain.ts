@@ -1,6 +1,5 @@
 import type { Server } from 'node:http'
-
-const SWEEP_INTERVAL_MS = 50
+import { closeServer } from '../close-server.ts'
 
 /**
  * Takes no new connections and resolves when the requests under way have ended, their records included; those that last longer than
@@ -11,16 +10,7 @@ export async function drain(
   drainTimeoutMs: number,
   underWay: ReadonlySet<Promise<void>>,
 ): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
-    // A connection whose answer ends after close() would be kept for its next request, until its own time-out.
-    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS)
-    server.close(() => {
-      clearTimeout(timer)
-      clearInterval(sweep)
-      resolve()
-    })
-  })
+  await closeServer(server, drainTimeoutMs)
   // A request that was cut settles a little later than its connection.
   await Promise.all(underWay)
 }

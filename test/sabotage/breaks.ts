@@ -872,7 +872,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'daemon: idle connections do not hold the drain',
-    file: 'src/proxy/drain.ts',
+    file: 'src/close-server.ts',
     line: 'const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL_MS)',
     instead: 'const sweep = setInterval(() => {}, SWEEP_INTERVAL_MS)',
     testFile: 'test/daemon/signals.test.ts',

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Registry } from '../../src/config/config.ts'
 import { RegcreddError } from '../../src/errors.ts'
 import { chooseChallenge, parseChallenges } from '../../src/registry/challenge.ts'
 import { sameOrigin } from '../../src/registry/origin.ts'
@@ -15,22 +14,9 @@ import {
   type Step,
   type Tried,
 } from '../../src/upstream/steps.ts'
+import { listed } from '../helpers/proxy.ts'
 
-const REGISTRY: Registry = {
-  name: 'registry.corp.example',
-  host: 'registry.corp.example',
-  path: '',
-  upstream: new URL('https://registry.corp.example'),
-  serverName: undefined,
-  ca: undefined,
-  repositories: undefined,
-  realms: [],
-  allowAddresses: [],
-  credential: 'optional',
-  callers: undefined,
-  canary: undefined,
-  limits: { connectTimeoutMs: 1, answerTimeoutMs: 1, maxConnections: 1 },
-}
+const REGISTRY = listed('registry.corp.example', new URL('https://registry.corp.example'))
 const URL_AT_REGISTRY = new URL('/v2/team/app/blobs/sha256:x', REGISTRY.upstream)
 const BEARER = 'Bearer realm="https://registry.corp.example/token",service="s",scope="repository:team/app:pull"'
 const BASIC = 'Basic realm="r"'
