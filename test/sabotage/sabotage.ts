@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Break, breaks } from './breaks.ts'
+import type { Break } from './break.ts'
+import { breaks } from './breaks.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const COPIED = [

@@ -1,0 +1,28 @@
+import type { Break } from '../break.ts'
+
+export const breaks: Break[] = [
+  {
+    name: 'cli: no password in argv',
+    file: 'src/cli/run.ts',
+    line: 'refusePasswords(argv)',
+    instead: '',
+    testFile: 'test/cli/credentials.test.ts',
+    test: 'login with -pVALUE is refused with words and 64, and asks nobody',
+  },
+  {
+    name: 'cli: an aborted rotation is a failure',
+    file: 'src/cli/rotate.ts',
+    line: "if (last.state === 'ABORTED') process.exitCode = exitCodes.refused",
+    instead: '',
+    testFile: 'test/cli/rotations.test.ts',
+    test: 'an aborted rotation ends with 1 and says that the old password stays',
+  },
+  {
+    name: 'cli: no token unasked',
+    file: 'src/cli/clients.ts',
+    line: 'const files = options.showToken ? await withTokens(plan.files, proxy.callerTokenFile) : plan.files',
+    instead: 'const files = await withTokens(plan.files, proxy.callerTokenFile)',
+    testFile: 'test/install/clients-show.test.ts',
+    test: 'prints files, paths and fail-over without a daemon, and the token only on demand',
+  },
+]

@@ -1,0 +1,68 @@
+import type { Break } from '../break.ts'
+
+export const breaks: Break[] = [
+  {
+    name: 'keychain: locked is not absent',
+    file: 'src/keychain/os.ts',
+    line: 'if (text === undefined) await requireUnlocked()',
+    instead: 'void requireUnlocked',
+    testFile: 'test/keychain/os.test.ts',
+    test: 'calls nothing absent that a keyring hides which is locked in the midst of a reading',
+  },
+  {
+    name: 'keychain: unknown is not absent',
+    file: 'src/keychain/known.ts',
+    line: 'if (credential === undefined) throw error',
+    instead: 'if (credential === undefined) return undefined',
+    testFile: 'test/keychain/known.test.ts',
+    test: 'serves known credentials while the store fails, and says of unknown ones that it cannot tell',
+  },
+  {
+    name: 'keychain: a nonce is used once',
+    file: 'src/keychain/sealed-file.ts',
+    line: 'const nonce = randomBytes(NONCE_SIZE_BYTES)',
+    instead: 'const nonce = Buffer.alloc(NONCE_SIZE_BYTES)',
+    testFile: 'test/keychain/file.test.ts',
+    test: 'encrypts under another nonce with each write',
+  },
+  {
+    name: 'keychain: the helper’s environment',
+    file: 'src/keychain/os-process.ts',
+    line: 'const env = Object.fromEntries(ALLOWED_ENVIRONMENT.map((name) => [name, options.environment[name]]))',
+    instead: 'const env = options.environment',
+    testFile: 'test/keychain/os.test.ts',
+    test: 'puts no password into the argv or environment of the helper, nor more of its own environment than must be',
+  },
+  {
+    name: 'keychain: one daemon a file',
+    file: 'src/keychain/file.ts',
+    line: 'if (unlock !== undefined) return unlock',
+    instead: 'return unlock ?? (() => {})',
+    testFile: 'test/keychain/file.test.ts',
+    test: 'is one daemon’s alone until that one has closed it',
+  },
+  {
+    name: 'keychain: the helper’s end is waited for',
+    file: 'src/keychain/os-process.ts',
+    line: 'ending.ref()',
+    instead: '',
+    testFile: 'test/keychain/os-process.test.ts',
+    test: 'closing waits for its end even where nothing else keeps the process alive',
+  },
+  {
+    name: 'daemon: no core of the keyring’s process',
+    file: 'src/keychain/os-process.ts',
+    line: '...RUNNER,',
+    instead: 'execPath: process.execPath, execArgv: [],',
+    testFile: 'test/daemon/core.test.ts',
+    test: 'a crash of the process that speaks to the keyring leaves no core, whatever the limit of the daemon, and pulls go on',
+  },
+  {
+    name: 'daemon: a keychain that comes back is seen',
+    file: 'src/keychain/keep-fresh.ts',
+    line: "if (isDue || keychain.seen().state !== 'ready') {",
+    instead: 'if (isDue) {',
+    testFile: 'test/daemon/keyring-faults.test.ts',
+    test: 'while the keyring is locked pulls go on with what is known, all else is refused in words, nothing is wiped, and it recovers by itself',
+  },
+]

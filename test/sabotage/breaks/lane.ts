@@ -1,0 +1,68 @@
+import type { Break } from '../break.ts'
+
+export const breaks: Break[] = [
+  {
+    name: 'lane: two lengths',
+    file: 'src/lane/head.ts',
+    line: 'if (length !== undefined || !LENGTH.test(value)) return undefined',
+    instead: 'if (!LENGTH.test(value)) return undefined',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'the lane does not take two lengths, even alike',
+  },
+  {
+    name: 'lane: Transfer-Encoding',
+    file: 'src/lane/head.ts',
+    line: 'if (REFUSED.has(name)) return undefined',
+    instead: '',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'the lane does not take Transfer-Encoding',
+  },
+  {
+    name: 'lane: a line that is no field',
+    file: 'src/lane/head.ts',
+    line: 'if (rawName === undefined || value === undefined) return undefined',
+    instead: 'if (rawName === undefined || value === undefined) continue',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'the lane does not take a folded line',
+  },
+  {
+    name: 'lane: no body where there is none',
+    file: 'src/lane/head.ts',
+    line: "const bodyBytes = method === 'HEAD' || status === 304 ? 0 : Number(length)",
+    instead: 'const bodyBytes = Number(length)',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'the lane takes a plain head, with its challenges and the body that its method and status have',
+  },
+  {
+    name: 'lane: bytes too many',
+    file: 'src/lane/answer.ts',
+    line: "this.#finish(isExcess || this.#head?.keepAlive !== true ? 'dead' : 'free')",
+    instead: "this.#finish(this.#head?.keepAlive !== true ? 'dead' : 'free')",
+    testFile: 'test/lane/lane.test.ts',
+    test: 'bytes after the announced length end the connection and reach nobody',
+  },
+  {
+    name: 'lane: bytes that nobody asked for',
+    file: 'src/lane/connection.ts',
+    line: 'if (this.#receiver !== undefined) return this.#receiver.take(slab, from)',
+    instead: 'if (this.#receiver === undefined) return true; return this.#receiver.take(slab, from)',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'bytes that come while nothing is asked end the connection',
+  },
+  {
+    name: 'lane: a cut body',
+    file: 'src/lane/answer.ts',
+    line: 'else this.#break()',
+    instead: 'else this.#response?.end()',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'an answer that ends at any byte before its end is never passed on as whole',
+  },
+  {
+    name: 'lane: back-pressure',
+    file: 'src/lane/answer.ts',
+    line: 'else if (!isRoom && !this.#isBlocked) this.#waitForRoom(response)',
+    instead: '',
+    testFile: 'test/lane/lane.test.ts',
+    test: 'a large body comes whole to a caller that reads slowly, and little of it is held meanwhile',
+  },
+]
