@@ -22,7 +22,7 @@ const { metafile } = await build({
   // of its own that is read only where the config names a cluster; so is the daemon, which the other commands do without.
   entryPoints: {
     regcredd: 'src/main.ts',
-    daemon: 'src/daemon.ts',
+    daemon: 'src/daemon/serve.ts',
     'os-helper': 'src/keychain/os-helper.ts',
     'kubernetes-client': '@kubernetes/client-node',
   },

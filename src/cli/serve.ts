@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
 
-/** Runs the daemon until the signal is aborted; daemon.ts has it. */
+/** Runs the daemon until the signal is aborted; daemon/serve.ts has it. */
 export type Serve = (options: { configPath: string; signal: AbortSignal }) => Promise<void>
 
 export function addServe(program: Command, serve: Serve): void {

@@ -36,7 +36,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'proxy: a login forgets what was refused',
-    file: 'src/daemon.ts',
+    file: 'src/daemon/upstream.ts',
     line: 'for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(name)',
     instead: 'tokens.forgetRegistry(name)',
     testFile: 'test/daemon/held-back.test.ts',
@@ -84,7 +84,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'daemon: the drain comes first',
-    file: 'src/daemon.ts',
+    file: 'src/daemon/serve.ts',
     line: 'await proxy.close(drainTimeoutMs)',
     instead: '',
     testFile: 'test/daemon/signals.test.ts',
@@ -92,7 +92,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'daemon: no memory in cores',
-    file: 'src/daemon.ts',
+    file: 'src/daemon/serve.ts',
     line: 'keepMemoryOutOfCores()',
     instead: '',
     testFile: 'test/daemon/core.test.ts',

@@ -1,0 +1,25 @@
+import { startHealth } from '../health.ts'
+import { readinessOf, type StatusParts } from '../status.ts'
+import type { Base } from './part.ts'
+
+/** Opens the listener of /healthz, /readyz and /metrics. @throws LISTEN_FAILED */
+export async function startHealthListener(
+  { config, log, metrics, stack }: Base,
+  { status, connections }: { status: StatusParts; connections: () => Promise<number> },
+) {
+  const { mirror, heldLogins, metLimits } = status
+  const health = await startHealth({
+    listen: config.health.listen,
+    ready: () => readinessOf(status),
+    metricsText: async () => {
+      metrics.connectionsOpen(await connections())
+      metrics.heldBack({ logins: heldLogins(), limits: metLimits() })
+      metrics.mirrorResult({ outcomes: mirror.results().map(({ outcome }) => outcome), isStale: mirror.stale() })
+      return metrics.text()
+    },
+    metricsContentType: metrics.contentType,
+    onError: (thrown) => log.error({ err: thrown }, 'health'),
+  })
+  stack.defer(() => health.close())
+  return health
+}

@@ -1,0 +1,19 @@
+import { keepFresh } from '../keychain/keep-fresh.ts'
+import { type KnownKeychain, keepKnown } from '../keychain/known.ts'
+import { openKeychain } from '../keychain/open.ts'
+import type { Base } from './part.ts'
+
+/** Opens the keychain; one that is locked is opened too, and read when it can be. @throws KEYCHAIN_UNAVAILABLE, CONFIG_INVALID */
+export async function startKeychain({ config, log, metrics, stack }: Base): Promise<KnownKeychain> {
+  const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now })
+  stack.defer(() => keychain.close())
+  const fresh = await keepFresh(keychain, {
+    clock: Date.now,
+    onNews: (seen) => {
+      metrics.keychainState({ store: keychain.store, isReady: seen.state === 'ready' })
+      log[seen.state === 'ready' && seen.code === undefined ? 'info' : 'error']({ ...seen }, 'keychain')
+    },
+  })
+  stack.defer(() => fresh.close())
+  return keychain
+}

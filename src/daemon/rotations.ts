@@ -1,0 +1,36 @@
+import { createActReport } from '../act-report.ts'
+import type { Audit } from '../audit/writer.ts'
+import type { KnownKeychain } from '../keychain/known.ts'
+import { createMirror, type MirrorRoom } from '../mirror/mirror.ts'
+import { createRotations, type Rotations } from '../rotation/machine.ts'
+import { realTime } from '../rotation/real-time.ts'
+import type { Base } from './part.ts'
+import type { Upstream } from './upstream.ts'
+
+export function buildMirror({ config, log, stack }: Base, keychain: KnownKeychain): MirrorRoom {
+  const mirror = createMirror({
+    config: config.kubernetes,
+    readCredential: (key) => keychain.get(key),
+    time: realTime,
+    onChange: (status) => log[status.outcome === 'failed' ? 'warn' : 'info']({ ...status }, 'mirror'),
+  })
+  stack.defer(() => mirror.close())
+  return mirror
+}
+
+/** Builds the rotations; their end is the caller's, together with that of the admin API. */
+export function buildRotations(
+  { config, log, metrics }: Base,
+  parts: { audit: Audit; keychain: KnownKeychain; upstream: Upstream; mirror: MirrorRoom },
+): Rotations {
+  const { audit, keychain, upstream, mirror } = parts
+  return createRotations({
+    keychain,
+    verify: upstream.verify,
+    mirror: mirror.mirror,
+    onAct: createActReport({ record: (act) => audit.act(act), forget: upstream.forget, metrics }),
+    onFault: (thrown, about) => log.error({ ...about, err: thrown }, 'a rotation met a fault'),
+    isListed: (key) => config.registries.some(({ name }) => name === key),
+    ...realTime,
+  })
+}

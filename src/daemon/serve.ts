@@ -1,0 +1,73 @@
+import { hostname } from 'node:os'
+import packageJson from '../../package.json' with { type: 'json' }
+import { loadConfig } from '../config/load.ts'
+import { keepMemoryOutOfCores, mayDumpCore } from '../core-dump.ts'
+import { createLogger } from '../log.ts'
+import { createMetrics } from '../metrics.ts'
+import { endOnUncaught, refuseDebugging } from '../process-guards.ts'
+import type { StatusParts } from '../status.ts'
+import { createNotifier } from '../systemd/notify.ts'
+import { startAdmin } from './admin.ts'
+import { attemptAsync } from './attempt.ts'
+import { startAudit } from './audit.ts'
+import { startHealthListener } from './health.ts'
+import { startKeychain } from './keychain.ts'
+import type { Base } from './part.ts'
+import { startPulls } from './pulls.ts'
+import { buildMirror, buildRotations } from './rotations.ts'
+import { startUpstream } from './upstream.ts'
+
+/**
+ * Runs the daemon until `signal` aborts: builds the parts in order, and closes them in reverse, pulls under way first.
+ * @throws CONFIG_INVALID, LISTEN_FAILED, AUDIT_UNAVAILABLE and the keychain's errors at the start
+ */
+export async function serve({ configPath, signal }: { configPath: string; signal: AbortSignal }): Promise<void> {
+  const notifier = createNotifier(process.env)
+  refuseDebugging(process.env)
+  keepMemoryOutOfCores()
+  const config = await loadConfig(configPath)
+  const log = createLogger({ level: config.log.level })
+  if (mayDumpCore())
+    log.warn({}, 'a crash may leave a core file: start the daemon under `ulimit -c 0`, as its unit does')
+  const { version } = packageJson
+  const metrics = createMetrics({ version, registries: config.registries.map(({ name }) => name) })
+  await using stack = new AsyncDisposableStack()
+  stack.use(endOnUncaught(log))
+  const base: Base = { config, version, log, metrics, stack, nowMs: () => performance.now() }
+
+  const audit = await startAudit(base)
+  const keychain = await startKeychain(base)
+  const upstream = startUpstream(base)
+  const mirror = buildMirror(base, keychain)
+  const rotations = buildRotations(base, { audit, keychain, upstream, mirror })
+  const proxy = await startPulls(base, { audit, keychain, upstream })
+
+  const { listen, callers, drainTimeoutMs } = config.proxy
+  const status: StatusParts = {
+    config: { ...config, proxy: { ...config.proxy, listen: { ...listen, port: proxy.port } } },
+    version,
+    node: hostname(),
+    startedAt: new Date(),
+    audit,
+    keychain,
+    mirror,
+    heldLogins: upstream.breaker.held,
+    metLimits: upstream.rateLimits.current,
+    stopping: () => signal.aborted,
+  }
+  const health = await startHealthListener(base, { status, connections: proxy.connections })
+  await startAdmin(base, { status, rotations })
+
+  // Not waited for: a locked keychain must not keep pulls of what is known from being served.
+  void rotations.resume()
+  mirror.start()
+  await notifier.ready(`serving pulls on ${listen.host}:${proxy.port}`)
+  notifier.startWatchdog((thrown) => log.warn({ err: thrown }, 'watchdog'))
+  log.info({ version, proxy: `${listen.host}:${proxy.port}`, health: health.port, callers }, 'ready')
+
+  await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())))
+  log.info({ drainTimeoutMs }, 'stopping')
+  await attemptAsync(log, 'the service manager could not be told', () => notifier.stopping(drainTimeoutMs))
+  // Before all else, so that /readyz and the admin API tell meanwhile what is waited for.
+  await proxy.close(drainTimeoutMs)
+}
