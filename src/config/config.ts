@@ -34,13 +34,16 @@ export type ListedRegistry = Registry & {
   caFile: string | undefined
 }
 
+/** The admin API's listener for callers from elsewhere; `hosts` are lower case, IPv6 without brackets. */
+export type AdminTls = { listen: ListenAddress; certFile: string; keyFile: string; hosts: string[] }
+
 /** The configuration that the daemon runs on: every default filled in, every host canonical, every file read. */
 export type Config = {
   registries: ListedRegistry[]
   keychain: ConfigFile['keychain']
   proxy: Omit<ConfigFile['proxy'], 'listen'> & { listen: ListenAddress }
   health: { listen: ListenAddress }
-  admin: { socket: string; mode: number; group: string | undefined }
+  admin: { socket: string; mode: number; group: string | undefined; tokensFile: string; tls: AdminTls | undefined }
   audit: ConfigFile['audit']
   kubernetes: ConfigFile['kubernetes']
   log: ConfigFile['log']

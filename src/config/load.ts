@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import { findJsonFault } from '../json-fault.ts'
 import { isLoopback, parseListen } from './address.ts'
+import { resolveAdmin } from './admin-section.ts'
 import type { Config, ListedRegistry, ListenAddress } from './config.ts'
-import { checkAbsolute, checkSocket, type ReadFile, readText } from './files.ts'
+import { checkAbsolute, type ReadFile, readText } from './files.ts'
 import { formProblems } from './form.ts'
 import { resolveMirrors } from './mirror-entry.ts'
 import { ConfigError, type Problem, type Report } from './problem.ts'
@@ -49,8 +50,8 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const isSamePort = proxy?.listen.port === health?.listen.port && proxy?.listen.host === health?.listen.host
   if (proxy !== undefined && proxy.listen.port !== 0 && isSamePort)
     report('health.listen', 'is the same as proxy.listen')
-  const admin = salvage(sections.admin, file['admin'])
-  if (admin !== undefined) checkSocket(admin.socket, 'admin.socket', report)
+  const adminSection = salvage(sections.admin, file['admin'])
+  const admin = adminSection && resolveAdmin(adminSection, [proxy?.listen, health?.listen], readFile, report)
   const audit = salvage(sections.audit, file['audit'])
   if (audit !== undefined) checkAbsolute(audit.folder, 'audit.folder', report)
   const log = salvage(sections.log, file['log'])
@@ -60,14 +61,13 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   if (!registries || !keychain || !proxy || !health || !admin || !audit || !log) {
     throw new Error('a section was dropped without a problem')
   }
-  const { socket, mode, group } = admin
   return {
     config: {
       registries: registries.filter((registry) => registry !== undefined),
       keychain,
       proxy,
       health,
-      admin: { socket, mode: Number.parseInt(mode, 8), group },
+      admin,
       audit,
       kubernetes,
       log,

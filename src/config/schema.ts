@@ -166,6 +166,30 @@ export const configFile = z.strictObject({
         .default('0660')
         .describe('Mode of the socket, octal; others than its owner and group get nothing.'),
       group: z.string().optional().describe('Group of the socket. Absent: the group of the process.'),
+      tokensFile: z
+        .string()
+        .default('/var/lib/regcredd/admin-tokens.json')
+        .describe('Where the hashes of the tokens are kept that `regcredd token create` makes; mode 0600.'),
+      tls: z
+        .strictObject({
+          listen: z
+            .string()
+            .describe(
+              'Address and port, such as `10.0.0.7:5443`. Every request there needs a token, whatever the address.',
+            ),
+          certFile: z
+            .string()
+            .describe(
+              'PEM file of the certificate with its chain. A new one is taken up within seconds, without a restart.',
+            ),
+          keyFile: z.string().describe('PEM file of its key; others may not read it.'),
+          hosts: z
+            .array(z.string())
+            .min(1)
+            .describe('The names and addresses by which callers reach it: what `Host` may say, without a port.'),
+        })
+        .optional()
+        .describe('The same API for callers from elsewhere, such as CI jobs. Absent: the socket alone.'),
     })
     .prefault({})
     .describe('The listener of the admin API and the command line.'),

@@ -30,7 +30,13 @@ describe('a configuration that is good', () => {
     assert.deepEqual(proxy.listen, { host: '127.0.0.1', port: 5050 })
     assert.equal(proxy.callers, 'token')
     assert.deepEqual(health.listen, { host: '127.0.0.1', port: 5051 })
-    assert.deepEqual(admin, { socket: '/run/regcredd/admin.sock', mode: 0o660, group: undefined })
+    assert.deepEqual(admin, {
+      socket: '/run/regcredd/admin.sock',
+      mode: 0o660,
+      group: undefined,
+      tokensFile: '/var/lib/regcredd/admin-tokens.json',
+      tls: undefined,
+    })
     assert.deepEqual(audit, { folder: '/var/log/regcredd', whenFull: 'closed' })
     assert.equal(kubernetes, undefined)
     assert.deepEqual(log, { level: 'info' })
@@ -111,12 +117,12 @@ const refused: [what: string, parsed: unknown, problem: string][] = [
   [
     'a key in the wrong place',
     { ...withRegistry({}), listen: '127.0.0.1:1' },
-    'listen: is no key that regcredd knows (it belongs in proxy or health)',
+    'listen: is no key that regcredd knows (it belongs in proxy or health or admin.tls)',
   ],
   [
     'a key of another store',
     { ...withRegistry({}), keychain: { store: 'os', keyFile: '/k' } },
-    'keychain.keyFile: is no key that regcredd knows (it belongs in keychain with store "file")',
+    'keychain.keyFile: is no key that regcredd knows (it belongs in keychain with store "file" or admin.tls)',
   ],
   [
     'a key of every object',

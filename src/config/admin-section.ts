@@ -1,0 +1,51 @@
+import { isIP } from 'node:net'
+import { parseListen } from './address.ts'
+import type { AdminTls, Config, ListenAddress } from './config.ts'
+import { checkAbsolute, checkSocket, type ReadFile, readCertificates } from './files.ts'
+import type { Report } from './problem.ts'
+import type { ConfigFile } from './schema.ts'
+
+const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
+
+/** `taken` are the addresses of the other listeners. */
+export function resolveAdmin(
+  { socket, mode, group, tokensFile, tls }: ConfigFile['admin'],
+  taken: (ListenAddress | undefined)[],
+  readFile: ReadFile,
+  report: Report,
+): Config['admin'] | undefined {
+  checkSocket(socket, 'admin.socket', report)
+  checkAbsolute(tokensFile, 'admin.tokensFile', report)
+  const resolved = tls && resolveTls(tls, taken, readFile, report)
+  return { socket, mode: Number.parseInt(mode, 8), group, tokensFile, tls: resolved }
+}
+
+function resolveTls(
+  tls: NonNullable<ConfigFile['admin']['tls']>,
+  taken: (ListenAddress | undefined)[],
+  readFile: ReadFile,
+  report: Report,
+): AdminTls | undefined {
+  const { certFile, keyFile } = tls
+  const listen = parseListen(tls.listen)
+  if (listen === undefined) report('admin.tls.listen', 'must be an address and a port', 'such as 10.0.0.7:5443')
+  else if (taken.some((other) => isSame(other, listen)))
+    report('admin.tls.listen', 'is the same as that of another listener')
+  // The key is read when it is listened with: who checks a configuration need not be who may read it.
+  checkAbsolute(keyFile, 'admin.tls.keyFile', report)
+  readCertificates(certFile, 'admin.tls.certFile', readFile, report)
+  const hosts = tls.hosts.map((host, index) => resolveHost(host, `admin.tls.hosts[${index}]`, report))
+  return listen && { listen, certFile, keyFile, hosts }
+}
+
+function isSame(one: ListenAddress | undefined, other: ListenAddress): boolean {
+  return one !== undefined && one.port !== 0 && one.port === other.port && one.host === other.host
+}
+
+function resolveHost(text: string, at: string, report: Report): string {
+  const host = text.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (isIP(host) === 0 && !DNS_NAME.test(host)) {
+    report(at, 'must be a name or an address, without a port', 'such as node-1.corp.example')
+  }
+  return host
+}
