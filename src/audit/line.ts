@@ -65,6 +65,7 @@ const shapes: Record<AuditEvent['type'], Record<string, Check>> = {
   'daemon.stop': daemonEvent,
   'audit.gap': daemonEvent,
   'audit.reopened': daemonEvent,
+  'admin.refused': daemonEvent,
 }
 
 /**

@@ -1,5 +1,8 @@
-/** Who acted. `name` is what the caller says of himself and is marked as such: a unix socket tells node no peer uid. */
-export type Actor = { via: 'admin-socket' | 'daemon'; name: string | undefined }
+/**
+ * Who acted. On the socket `name` is what the caller says of himself: it tells node no peer uid. With `token:ID` it is the name that
+ * the token was made with.
+ */
+export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}`; name: string | undefined }
 
 /** Written before the first byte goes to the registry. Never a header, a query, a redirect target or a secret. */
 export type PullBegin = {
@@ -48,9 +51,9 @@ export type AdminAct = {
   detail: Record<string, string | number | boolean> | undefined
 }
 
-/** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file. */
+/** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file; `admin.refused`: somebody who may not. */
 export type DaemonEvent = {
-  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened'
+  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened' | 'admin.refused'
   detail: Record<string, string | number | boolean>
 }
 

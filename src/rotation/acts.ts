@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type ErrorCode, toRegcreddError } from '../errors.ts'
 
-/** Who acts; `name` is his own claim. The same shape as in the audit's records. */
-export type Actor = { via: 'admin-socket' | 'daemon'; name: string | undefined }
+/** Who acts; `name` is his own claim, but that of a token, which its maker gave it. The same shape as in the audit's records. */
+export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}`; name: string | undefined }
 
 export const daemonActor: Actor = { via: 'daemon', name: undefined }
 
@@ -14,8 +14,15 @@ export type Act = {
   /** The same in both phases. */
   id: string
   actor: Actor
-  action: 'credential.put' | 'credential.delete' | 'rotation.start' | 'rotation.abort' | 'rotation.commit'
-  /** `host` or `host/path`. */
+  action:
+    | 'credential.put'
+    | 'credential.delete'
+    | 'rotation.start'
+    | 'rotation.abort'
+    | 'rotation.commit'
+    | 'token.create'
+    | 'token.revoke'
+  /** `host` or `host/path`; of a token its id. */
   target: string
   /** Of an outcome: `ok` or why not. */
   outcome: 'ok' | ErrorCode | undefined
