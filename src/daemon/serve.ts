@@ -37,7 +37,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const audit = await startAudit(base)
   const keychain = await startKeychain(base)
-  const upstream = startUpstream(base)
+  const upstream = startUpstream(base, keychain)
   const mirror = buildMirror(base, keychain)
   const rotations = buildRotations(base, { audit, keychain, upstream, mirror })
   const proxy = await startPulls(base, { audit, keychain, upstream })

@@ -1,18 +1,28 @@
+import type { KnownKeychain } from '../keychain/known.ts'
+import { loginOf } from '../proxy/lent.ts'
 import { createAgentsOf } from '../upstream/agents-of.ts'
 import { createLoginBreaker } from '../upstream/login-breaker.ts'
 import { createRateLimits } from '../upstream/rate-limits.ts'
 import { createTokens } from '../upstream/tokens.ts'
 import { createVerify } from '../upstream/verify.ts'
+import { keepWarm, type Warmth } from '../upstream/warmth.ts'
 import type { Base } from './part.ts'
 
 /** All that speaks to registries and remembers what they said. */
-export function startUpstream({ config, version, metrics, stack, nowMs }: Base) {
+export function startUpstream({ config, version, log, metrics, stack, nowMs }: Base, keychain: KnownKeychain) {
   const agentsOf = createAgentsOf(config.registries)
   stack.defer(() => agentsOf.close())
   const parts = { agentsOf: agentsOf.of, nowMs, wallNowMs: Date.now, userAgent: `regcredd/${version}` }
-  const tokens = createTokens({ ...parts, exchanged: metrics.tokenExchanged })
+  const tokens = createTokens({ ...parts, exchanged: metrics.tokenExchanged, onKept: () => warmth.look() })
   const breaker = createLoginBreaker(parts)
   const rateLimits = createRateLimits(parts)
+  const warmth: Warmth = keepWarm({
+    ...{ tokens, breaker, rateLimits, nowMs },
+    loginOf: async (registry, id) => loginOf((await keychain.lend(registry))?.credential, id),
+    onFault: (thrown) => log.error({ err: thrown }, 'a token could not be renewed'),
+    after: (delayMs, run) => setTimeout(run, delayMs).unref(),
+  })
+  stack.defer(() => warmth.close())
   return {
     agentsOf: agentsOf.of,
     tokens,

@@ -20,6 +20,19 @@ export type ExchangeAsk = {
   login: (Login & { version: string }) | undefined
 }
 
+/** A token at hand, as far as it takes to get the next one; the password is not among it. */
+export type KeptToken = Readonly<{
+  key: string
+  ask: Omit<ExchangeAsk, 'login'>
+  /** Undefined: anonymous. */
+  version: string | undefined
+  expiresAtMs: number
+  /** From when it was asked for to when it is given up. */
+  lifetimeMs: number
+  /** When a pull needed it last. */
+  usedAtMs: number
+}>
+
 /** Bearer tokens for pulls, kept until shortly before they end. A version of `undefined` means: anonymous. */
 export type Tokens = {
   /** A token for this repository that has not ended, as the last challenge led to it. */
@@ -30,47 +43,82 @@ export type Tokens = {
    * @throws what `fetchToken` throws; UPSTREAM_UNREACHABLE for one who gives up
    */
   exchange(ask: ExchangeAsk, signal: AbortSignal): Promise<Secret>
+  /** Those that have not ended, in no order. */
+  kept(): KeptToken[]
+  /**
+   * Fetches the next token in place of one that is still good and goes on serving; who needs one meanwhile shares the request. Does not
+   * count as use. Does nothing for a token that was forgotten.
+   * @throws what `fetchToken` throws
+   */
+  renew(token: KeptToken, login: Login | undefined, signal: AbortSignal): Promise<void>
   /** Drops the token that `peek` gives. */
   forget(registry: Registry, repository: string, version: string | undefined): void
   /** Drops all tokens of a registry, by its `name`, and never gives one that is being fetched: after a rotation or logout. */
   forgetRegistry(name: string): void
 }
 
-/** Makes an empty cache of tokens. */
-export function createTokens(parts: UpstreamParts): Tokens {
-  const tokens = new LRUCache<string, Token>({ max: MAX_TOKENS })
+type Entry = Token & { -readonly [field in keyof KeptToken]: KeptToken[field] }
+
+/** Makes an empty cache of tokens; `onKept` is told whenever it has got one. */
+export function createTokens(parts: UpstreamParts & { onKept?: () => void }): Tokens {
+  const tokens = new LRUCache<string, Entry>({ max: MAX_TOKENS })
   /** From registry, repository and version to the key of the token that served them last. */
   const routes = new LRUCache<string, string>({ max: MAX_TOKENS })
-  const flights = new Map<string, Promise<Token>>()
+  const flights = new Map<string, Promise<Entry>>()
   /** Grows with every `forgetRegistry`. A part of every key, so that nobody joins a flight from before it. */
   const generations = new Map<string, number>()
 
   const generationOf = (name: string) => generations.get(name) ?? 0
   const routeOf = (registry: Registry, repository: string, version: string | undefined) =>
     JSON.stringify([registry.name, generationOf(registry.name), repository, version ?? null])
+  const isGood = (entry: Entry) => entry.expiresAtMs > parts.nowMs()
 
-  function kept(key: string | undefined): Secret | undefined {
-    const token = key === undefined ? undefined : tokens.get(key)
-    return token !== undefined && token.expiresAtMs > parts.nowMs() ? token.token : undefined
+  function use(key: string | undefined): Secret | undefined {
+    const entry = key === undefined ? undefined : tokens.get(key)
+    if (entry === undefined) return undefined
+    // Also where it has ended: its renewal may be under way.
+    entry.usedAtMs = parts.nowMs()
+    return isGood(entry) ? entry.token : undefined
   }
 
-  async function fly(key: string, ask: ExchangeAsk, scope: string | undefined): Promise<Token> {
-    const startedAtMs = parts.nowMs()
+  async function fly(
+    key: string,
+    ask: ExchangeAsk,
+    renewed: KeptToken | undefined,
+    signal: AbortSignal,
+  ): Promise<Entry> {
+    const { login, ...asked } = ask
+    const { name } = ask.registry
+    const [startedAtMs, generation] = [parts.nowMs(), generationOf(name)]
     let outcome: 'ok' | 'failed' = 'failed'
     try {
-      // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
-      const token = await fetchToken({ ...ask, scope }, parts, new AbortController().signal)
-      tokens.set(key, token)
+      const scope = pullScope(ask.repository, ask.challenge.scope)
+      const token = await fetchToken({ ...ask, scope }, parts, signal)
+      const { expiresAtMs } = token
+      const usedAtMs = renewed?.usedAtMs ?? startedAtMs
+      const lifetimeMs = expiresAtMs - startedAtMs
+      const entry: Entry = { ...token, key, ask: asked, version: login?.version, lifetimeMs, usedAtMs }
+      // Whoever waits for it began before the credential changed; nobody else is to have it.
+      if (generationOf(name) === generation) {
+        tokens.set(key, entry)
+        parts.onKept?.()
+      }
       outcome = 'ok'
-      return token
+      return entry
     } finally {
       flights.delete(key)
-      parts.exchanged?.({ registry: ask.registry.name, outcome, durationMs: parts.nowMs() - startedAtMs })
+      parts.exchanged?.({ registry: name, outcome, durationMs: parts.nowMs() - startedAtMs })
     }
   }
 
+  function join(key: string, ask: ExchangeAsk, renewed: KeptToken | undefined, signal: AbortSignal): Promise<Entry> {
+    const flight = flights.get(key) ?? fly(key, ask, renewed, signal)
+    flights.set(key, flight)
+    return flight
+  }
+
   return {
-    peek: (registry, repository, version) => kept(routes.get(routeOf(registry, repository, version))),
+    peek: (registry, repository, version) => use(routes.get(routeOf(registry, repository, version))),
 
     async exchange(ask, signal) {
       const { registry, repository, challenge, requestUrl, login } = ask
@@ -85,11 +133,19 @@ export function createTokens(parts: UpstreamParts): Tokens {
         login?.version ?? null,
       ])
       routes.set(routeOf(registry, repository, login?.version), key)
-      const token = kept(key)
+      const token = use(key)
       if (token !== undefined) return token
-      const flight = flights.get(key) ?? fly(key, ask, scope)
-      flights.set(key, flight)
-      return (await orGivenUp(flight, signal)).token
+      // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
+      const { token: fetched } = await orGivenUp(join(key, ask, undefined, new AbortController().signal), signal)
+      return fetched
+    },
+
+    kept: () => [...tokens.values()].filter(isGood),
+
+    async renew(token, login, signal) {
+      const { key, ask, version } = token
+      if (!tokens.has(key)) return
+      await join(key, { ...ask, login: login && { ...login, version: version ?? '' } }, token, signal)
     },
 
     forget(registry, repository, version) {
