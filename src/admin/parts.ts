@@ -1,6 +1,6 @@
 import type { RegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
-import type { Rotations } from '../rotation/machine.ts'
+import type { Rotations } from '../rotation/rotations.ts'
 import type { MirrorResult } from '../rotation/ports.ts'
 
 export type ListedRegistry = {

@@ -2,7 +2,7 @@ import { createAdminApp } from '../admin/app.ts'
 import { listenAdmin } from '../admin/listen-socket.ts'
 import { readAudit } from '../audit/tail.ts'
 import { canonicalName } from '../registry/host.ts'
-import type { Rotations } from '../rotation/machine.ts'
+import type { Rotations } from '../rotation/rotations.ts'
 import { type StatusParts, statusOf } from '../status.ts'
 import type { Base } from './part.ts'
 

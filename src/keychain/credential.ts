@@ -8,21 +8,35 @@ export type Version = {
   email: string | undefined
   /** RFC 3339, UTC. */
   createdAt: string
+  /** When the registry ends it, where that is known: RFC 3339. */
+  expiresAt?: string
+  /** The rotation whose hook made it at the registry. */
+  madeBy?: string
 }
 
-export type RotationState = 'STAGED' | 'COMMITTED' | 'ABORTED'
+/** The states that move labels; what lies between them stands in the rotation's journal and can be found out anew. */
+export type RecordState = 'STAGED' | 'STUCK' | 'COMMITTED' | 'RETIRED' | 'ABORTED'
+
+/** How a new secret came to be. */
+export type RotationWay = 'provided' | 'generated' | 'rollback'
 
 /** What is kept of a rotation in the credential's own item, so that one write moves the labels and the state together. Holds no secret. */
 export type RotationRecord = {
   id: string
-  state: RotationState
+  state: RecordState
+  /** Absent: provided. */
+  way?: RotationWay
+  /** The rotation that it takes back. */
+  rollbackOf?: string
+  /** When PREVIOUS goes; set at the commit. */
+  graceEndsAt?: string
   /** Version that is staged or was committed. */
   version: string
   /** RFC 3339, UTC: when the registry must have accepted the new secret. */
   deadline: string
   startedAt: string
   endedAt: string | undefined
-  /** Why it was aborted: an error code of the catalogue. */
+  /** Why it was aborted or is stuck: an error code of the catalogue. */
   code: string | undefined
   /** The Idempotency-Key that began it, and a keyed hash of its body. */
   idempotencyKey: string | undefined

@@ -1,10 +1,11 @@
 import { RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
-import type { Credential, RotationRecord, RotationState, Version } from './credential.ts'
+import type { Credential, RecordState, RotationRecord, RotationWay, Version } from './credential.ts'
 
 const SCHEMA = 1
 const VERSION_ID = /^v[1-9][0-9]{0,15}$/
-const ROTATION_STATES: readonly RotationState[] = ['STAGED', 'COMMITTED', 'ABORTED']
+const RECORD_STATES: readonly RecordState[] = ['STAGED', 'STUCK', 'COMMITTED', 'RETIRED', 'ABORTED']
+const WAYS: readonly RotationWay[] = ['provided', 'generated', 'rollback']
 
 /**
  * The text under which a credential is kept in every store. It holds the passwords, so it travels as a `Secret`.
@@ -58,22 +59,27 @@ export function parseItem(key: string, text: Secret): Credential {
 }
 
 function parseVersion({ value, where }: Entry): Version {
-  const raw = fields(value, where, { required: ['id', 'username', 'secret', 'createdAt'], optional: ['email'] })
+  const raw = fields(value, where, {
+    required: ['id', 'username', 'secret', 'createdAt'],
+    optional: ['email', 'expiresAt', 'madeBy'],
+  })
   return {
     id: versionId(raw['id'], `${where}.id`),
     username: text(raw['username'], `${where}.username`),
     secret: new Secret(text(raw['secret'], `${where}.secret`)),
     email: optionalText(raw['email'], `${where}.email`),
     createdAt: time(raw['createdAt'], `${where}.createdAt`),
+    ...present('expiresAt', raw['expiresAt'], where, time),
+    ...present('madeBy', raw['madeBy'], where, text),
   }
 }
 
 function parseRotation({ value, where }: Entry): RotationRecord {
   const raw = fields(value, where, {
     required: ['id', 'state', 'version', 'deadline', 'startedAt'],
-    optional: ['endedAt', 'code', 'idempotencyKey', 'bodyHash'],
+    optional: ['endedAt', 'code', 'idempotencyKey', 'bodyHash', 'way', 'rollbackOf', 'graceEndsAt'],
   })
-  const state = ROTATION_STATES.find((known) => known === raw['state'])
+  const state = RECORD_STATES.find((known) => known === raw['state'])
   if (state === undefined) throw malformed(`${where}.state`)
   return {
     id: text(raw['id'], `${where}.id`),
@@ -86,7 +92,26 @@ function parseRotation({ value, where }: Entry): RotationRecord {
     code: optionalText(raw['code'], `${where}.code`),
     idempotencyKey: optionalText(raw['idempotencyKey'], `${where}.idempotencyKey`),
     bodyHash: optionalText(raw['bodyHash'], `${where}.bodyHash`),
+    ...present('way', raw['way'], where, way),
+    ...present('rollbackOf', raw['rollbackOf'], where, text),
+    ...present('graceEndsAt', raw['graceEndsAt'], where, time),
   }
+}
+
+/** A field that items of earlier versions do not have. */
+function present<Name extends string, T>(
+  name: Name,
+  value: unknown,
+  where: string,
+  parse: (value: unknown, where: string) => T,
+): { [key in Name]?: T } {
+  return value === undefined ? {} : ({ [name]: parse(value, `${where}.${name}`) } as { [key in Name]: T })
+}
+
+function way(value: unknown, where: string): RotationWay {
+  const known = WAYS.find((one) => one === value)
+  if (known === undefined) throw malformed(where)
+  return known
 }
 
 type Entry = { value: unknown; where: string }

@@ -4,9 +4,11 @@ import type { Secret } from '../secret.ts'
 /** What a client asked for, as it asked: a default that was filled in later is no part of it. */
 export type RotationBody = {
   username: string | undefined
-  secret: Secret
+  secret: Secret | undefined
+  generate?: object | undefined
   email: string | undefined
   deadlineSeconds: number
+  expiresAt?: string | undefined
 }
 
 const KEY_BYTES = 32
@@ -29,6 +31,13 @@ export function isSameBody(hash: string, body: RotationBody): boolean {
 }
 
 function mac(key: Buffer, body: RotationBody): Buffer {
-  const text = JSON.stringify([body.username ?? null, body.secret.reveal(), body.email ?? null, body.deadlineSeconds])
+  const { username, secret, generate, email, deadlineSeconds, expiresAt } = body
+  const fields = [username, secret?.reveal(), sorted(generate), email, deadlineSeconds, expiresAt]
+  const text = JSON.stringify(fields.map((field) => field ?? null))
   return createHmac('sha256', key).update(text).digest()
+}
+
+/** The order of keys in a JSON object says nothing. */
+function sorted(object: object | undefined): [string, unknown][] | undefined {
+  return object && Object.entries(object).sort(([a], [b]) => a.localeCompare(b))
 }

@@ -2,48 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../errors.ts'
 import type { RotationRecord } from '../keychain/credential.ts'
-import { type Actor, audited } from './acts.ts'
+import { audited } from './acts.ts'
 import { createMirrorRuns } from './mirror-runs.ts'
 import type { RotationParts } from './parts.ts'
-import { abort, findRotation, type Login, remove } from './plan.ts'
-import { replaceVerified, type Stored } from './replace-credential.ts'
+import { abort, findRotation, remove } from './plan.ts'
+import { replaceVerified } from './replace-credential.ts'
 import { describeRotation, type Rotation } from './rotation.ts'
+import type { Rotations } from './rotations.ts'
 import { patiently, settle } from './settle.ts'
-import { repeated, type StartRequest, sameRequest, stageRequest } from './start-request.ts'
-
-/**
- * Changes of credentials, each under the lock of its keychain item and each audited. Every method that answers throws KEYCHAIN_* when the store
- * does not work, AUDIT_UNAVAILABLE (then nothing was done, or it was done and its outcome could not be written) and SHUTTING_DOWN.
- */
-export interface Rotations {
-  /**
-   * Stages a new secret durably and returns; trying it, committing it and mirroring it go on behind. The same idempotency key with the same body
-   * gives the same rotation. Throws REGISTRY_UNLISTED, CREDENTIAL_NOT_FOUND, ROTATION_ACTIVE, IDEMPOTENCY_CONFLICT.
-   */
-  start(key: string, request: StartRequest): Promise<Rotation>
-  /** Throws ROTATION_NOT_FOUND. */
-  get(id: string): Promise<Rotation>
-  /** The last rotations, newest first: of one credential, or of all. */
-  list(key: string | undefined): Promise<Rotation[]>
-  /** As `get`, but not before the rotation has ended, `timeoutMs` have passed or the signal is aborted. */
-  wait(id: string, timeoutMs: number, signal: AbortSignal): Promise<Rotation>
-  /** Drops PENDING; CURRENT stays. Aborting twice is no error. Throws ROTATION_NOT_FOUND, and ROTATION_SETTLED after the commit. */
-  abort(id: string, actor: Actor): Promise<Rotation>
-  /**
-   * Takes up what an earlier process left: staged rotations go on, committed ones are mirrored again. Resolves when all are taken up and waits
-   * for a locked keychain, so a daemon does not wait for it. Never throws.
-   */
-  resume(): Promise<void>
-  /**
-   * A login: verified (unless `skip`), then CURRENT at once, then mirrored behind. Throws REGISTRY_UNLISTED, ROTATION_ACTIVE, CREDENTIAL_REFUSED,
-   * UPSTREAM_UNREACHABLE, CREDENTIAL_UNVERIFIABLE; nothing is stored then.
-   */
-  replaceCredential(key: string, login: Login, verify: 'required' | 'skip', actor: Actor): Promise<Stored>
-  /** A logout, of a registry that is no longer listed too. Throws CREDENTIAL_NOT_FOUND, ROTATION_ACTIVE. */
-  removeCredential(key: string, actor: Actor): Promise<void>
-  /** Stops what goes on behind, where it stands; staged rotations stay staged. */
-  close(): Promise<void>
-}
+import { repeated, sameRequest, stageRequest } from './start-request.ts'
 
 type Running = { ended: Promise<void>; stop: AbortController }
 
@@ -81,7 +48,10 @@ export function createRotations(parts: RotationParts): Rotations {
   }
 
   function describe(key: string, record: RotationRecord): Rotation {
-    return describeRotation(key, record, mirrorRuns.resultsOf(key, record.id))
+    const mirror = mirrorRuns.resultsOf(key, record.id)
+    const at = record.endedAt ?? record.startedAt
+    const reached = mirror === undefined ? [] : (['MIRRORED', 'GRACE'] as const).map((state) => ({ state, at }))
+    return describeRotation(key, record, { reached, note: undefined, mirror })
   }
 
   async function find(id: string): Promise<{ key: string; record: RotationRecord }> {
@@ -168,6 +138,11 @@ export function createRotations(parts: RotationParts): Rotations {
       return describe(key, record)
     },
 
+    dryRun: async () => notYet(),
+    rollback: async () => notYet(),
+    resolve: async () => notYet(),
+    follow: () => notYet(),
+
     async resume() {
       const keys = await patiently(parts, '*', undefined, () => keychain.keys(), closing.signal)
       const taken = (keys ?? []).map((key) => patiently(parts, key, undefined, () => takeUp(key), closing.signal))
@@ -200,4 +175,8 @@ async function firstOf(ended: Promise<void>, timeoutMs: number, signal: AbortSig
   // The timer rejects when it is stopped, which is how a wait ends early.
   await Promise.race([ended, timer.catch(() => undefined)])
   stop.abort()
+}
+
+function notYet(): never {
+  throw new RegcreddError('INTERNAL', 'not built yet')
 }

@@ -1,9 +1,17 @@
 import { type ErrorCode, RegcreddError } from '../errors.ts'
-import type { Credential, RotationRecord, Version } from '../keychain/credential.ts'
+import type { Credential, RotationRecord, RotationWay, Version } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
 
 /** What somebody logs in with at a registry. */
-export type Login = { username: string; secret: Secret; email: string | undefined }
+export type Login = {
+  username: string
+  secret: Secret
+  email: string | undefined
+  /** When the registry ends it, where that is known: RFC 3339. */
+  expiresAt?: string | undefined
+  /** The rotation whose hook made it. */
+  madeBy?: string | undefined
+}
 
 const ROTATIONS_KEPT = 10
 
@@ -33,8 +41,12 @@ export function remove(stored: Credential | undefined): undefined {
 
 export type Staging = {
   rotationId: string
+  /** Absent: provided. */
+  way?: RotationWay
+  /** The rotation that is taken back. */
+  rollbackOf?: string
   /** What is left out stays as it is in CURRENT. */
-  login: { username: string | undefined; secret: Secret; email: string | undefined }
+  login: Omit<Login, 'username'> & { username: string | undefined }
   deadline: Date
   idempotencyKey: string | undefined
   bodyHash: string | undefined
@@ -50,7 +62,7 @@ export function stage(stored: Credential | undefined, staging: Staging): Credent
   refuseWhileActive(stored)
   const { login, now } = staging
   const username = login.username ?? current.username
-  const version = newVersion(stored, { username, secret: login.secret, email: login.email ?? current.email }, now)
+  const version = newVersion(stored, { ...login, username, email: login.email ?? current.email }, now)
   const record: RotationRecord = {
     id: staging.rotationId,
     state: 'STAGED',
@@ -61,6 +73,8 @@ export function stage(stored: Credential | undefined, staging: Staging): Credent
     code: undefined,
     idempotencyKey: staging.idempotencyKey,
     bodyHash: staging.bodyHash,
+    way: staging.way ?? 'provided',
+    ...(staging.rollbackOf === undefined ? {} : { rollbackOf: staging.rollbackOf }),
   }
   return relabel(stored, {
     pending: version.id,
@@ -127,7 +141,16 @@ function demandRotation(
 function newVersion(credential: Credential, login: Login, now: Date): Version {
   const ids = [...credential.versions.map((version) => version.id), ...credential.rotations.map((r) => r.version)]
   const highest = Math.max(0, ...ids.map((id) => Number(id.slice(1))))
-  return { id: `v${highest + 1}`, ...login, createdAt: now.toISOString() }
+  const { username, secret, email, expiresAt, madeBy } = login
+  return {
+    id: `v${highest + 1}`,
+    username,
+    secret,
+    email,
+    createdAt: now.toISOString(),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(madeBy === undefined ? {} : { madeBy }),
+  }
 }
 
 /** Changes labels: one step of `seq`, and a version that no label points at is forgotten. */

@@ -2,19 +2,28 @@ import { RegcreddError } from '../errors.ts'
 import type { Credential, RotationRecord } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
 import type { Actor } from './acts.ts'
+import { generateSecret, type SecretShape, usualShape } from './generate.ts'
 import { hashBody, isSameBody, type RotationBody } from './idempotency.ts'
 import { stage } from './plan.ts'
 
-export type StartRequest = {
+/** Where the new secret comes from: with the request, or made here and set at the registry by its hook. */
+export type NewSecret =
+  | { secret: Secret; generate?: undefined }
+  | { secret?: undefined; generate: Partial<SecretShape> }
+
+export type StartRequest = NewSecret & {
   /** Absent: that of CURRENT; so too with `email`. */
   username: string | undefined
-  secret: Secret
   email: string | undefined
   /** 0: one try, at once. */
   deadlineSeconds: number
+  /** When the new secret ends at the registry, where that is known: RFC 3339. */
+  expiresAt?: string | undefined
   idempotencyKey: string | undefined
   actor: Actor
 }
+
+export type DryRunRequest = { way: 'provided' | 'generated'; deadlineSeconds: number }
 
 /** Stages what was asked for. Throws as `stage` does. */
 export function stageRequest(
@@ -23,10 +32,12 @@ export function stageRequest(
   request: StartRequest,
   now: Date,
 ): Credential {
-  const { username, secret, email, idempotencyKey } = request
+  const { username, email, expiresAt, idempotencyKey } = request
+  const secret = request.secret ?? generateSecret({ ...usualShape, ...request.generate })
   return stage(stored, {
     rotationId,
-    login: { username, secret, email },
+    way: request.secret === undefined ? 'generated' : 'provided',
+    login: { username, secret, email, expiresAt },
     deadline: new Date(now.getTime() + request.deadlineSeconds * 1_000),
     idempotencyKey,
     bodyHash: idempotencyKey === undefined ? undefined : hashBody(bodyOf(request)),
@@ -50,6 +61,6 @@ export function repeated(stored: Credential | undefined, request: StartRequest):
 }
 
 function bodyOf(request: StartRequest): RotationBody {
-  const { username, secret, email, deadlineSeconds } = request
-  return { username, secret, email, deadlineSeconds }
+  const { username, secret, generate, email, deadlineSeconds, expiresAt } = request
+  return { username, secret, generate, email, deadlineSeconds, expiresAt }
 }

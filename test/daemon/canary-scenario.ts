@@ -163,7 +163,7 @@ export async function playRotations({ host, secrets, bearer }: Stage, { rest, cl
   assert.equal(waited.status, 200)
   await eventually(
     'the rotation is committed',
-    async () => /"(COMMITTED|MIRRORED)"/.test((await rest(`/v1/rotations/${id}`)).text),
+    async () => /"(COMMITTED|MIRRORED|GRACE)"/.test((await rest(`/v1/rotations/${id}`)).text),
     20_000,
   )
   await eventually(

@@ -58,7 +58,7 @@ test(`in ${ROUNDS} kills at random times during logins and rotations no acknowle
           `round ${round}: the next start commits the rotation`,
           async () => {
             const { body } = await daemon.rest('GET', `/v1/rotations/${id}`)
-            return ['COMMITTED', 'MIRRORED'].includes(body.state) && body.state
+            return ['COMMITTED', 'MIRRORED', 'GRACE'].includes(body.state) && body.state
           },
           20_000,
         )

@@ -58,7 +58,7 @@ describe('the main job, in one daemon', () => {
     assert.equal(end.status, 200)
     await eventually(
       'the rotation commits',
-      async () => (await daemon.rest('GET', started.headers.location ?? '')).body.state === 'MIRRORED',
+      async () => (await daemon.rest('GET', started.headers.location ?? '')).body.state === 'GRACE',
       20_000,
     )
     await sleep(100)

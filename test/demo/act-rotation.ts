@@ -50,7 +50,7 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
       let rotation: Rotation | undefined
       await until('the rotation commits', async () => {
         rotation = (await daemon.rest('GET', `/v1/rotations/${started?.id}`)).body as Rotation
-        return rotation.state === 'MIRRORED'
+        return rotation.state === 'GRACE'
       })
       return `the registry accepts it: ${rotation?.version} is in force`
     })

@@ -19,7 +19,7 @@ export async function startControl(parts: { daemon: Daemon; registry: FakeRegist
         'the rotation ends',
         async () => {
           const { body } = await parts.daemon.rest('GET', '/v1/rotations')
-          return body.rotations.every(({ state }: { state: string }) => state === 'MIRRORED' || state === 'ABORTED')
+          return body.rotations.every(({ state }: { state: string }) => state === 'GRACE' || state === 'ABORTED')
         },
         20_000,
       )

@@ -99,7 +99,7 @@ test('a rotation in staging order costs containerd no pull', { skip }, async () 
   await registry.setPassword('second password')
   await eventually(
     'the rotation is in force',
-    async () => (await daemon.rest('GET', headers.location ?? '')).body.state === 'MIRRORED',
+    async () => (await daemon.rest('GET', headers.location ?? '')).body.state === 'GRACE',
     30_000,
   )
   await sleep(300)

@@ -50,7 +50,7 @@ test('a rotation whose process is killed at any point is brought to its end by t
       assert.equal(report.works, true, 'no stored version works at the registry')
       assert.equal(report.current, report.registry, 'the current version does not work at the registry')
       if (report.state === undefined) return
-      assert.deepEqual([report.state, report.current, report.mirrored], ['MIRRORED', 'new', 'new'])
+      assert.deepEqual([report.state, report.current, report.mirrored], ['GRACE', 'new', 'new'])
       committed += 1
     })
   }

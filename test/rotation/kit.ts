@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
 import type { Act, Actor } from '../../src/rotation/acts.ts'
-import { createRotations, type Rotations } from '../../src/rotation/machine.ts'
+import { createRotations } from '../../src/rotation/machine.ts'
 import type { RotationParts } from '../../src/rotation/parts.ts'
 import type { MirrorResult, Verdict, Verify } from '../../src/rotation/ports.ts'
+import type { Rotations } from '../../src/rotation/rotations.ts'
 import type { StartRequest } from '../../src/rotation/start-request.ts'
 import { Secret } from '../../src/secret.ts'
 

@@ -30,10 +30,7 @@ test('a password that the registry learns later is committed as soon as it does,
   assert.equal(started.state, 'STAGED')
   assert.equal(await currentPassword(bench), 'old')
   const rotation = await ended(bench.rotations, started.id)
-  assert.deepEqual(
-    [rotation.state, rotation.version, rotation.code, rotation.mirror],
-    ['MIRRORED', 'v2', undefined, []],
-  )
+  assert.deepEqual([rotation.state, rotation.version, rotation.code, rotation.mirror], ['GRACE', 'v2', undefined, []])
   assert.equal(await currentPassword(bench), 'new')
   assert.deepEqual(bench.time.slept, [2_000, 3_000])
   assert.deepEqual(bench.mirrored, [KEY, KEY])
@@ -74,7 +71,7 @@ test('a password that becomes right just before the last try is still committed'
   bench.registry.onAsked = () => {
     if (bench.time.now().toISOString() === deadline) bench.registry.password = 'new'
   }
-  assert.equal((await ended(bench.rotations, id)).state, 'MIRRORED')
+  assert.equal((await ended(bench.rotations, id)).state, 'GRACE')
 })
 
 test('a deadline of zero is one try', async () => {
@@ -168,7 +165,7 @@ test('an abort that comes while the registry is answering "accepted" wins or is 
       (thrown: RegcreddError) => thrown.code,
     )
     const rotation = await ended(bench.rotations, id)
-    assert.equal(rotation.state, outcome === 'ABORTED' ? 'ABORTED' : 'MIRRORED')
+    assert.equal(rotation.state, outcome === 'ABORTED' ? 'ABORTED' : 'GRACE')
     assert.equal(await currentPassword(bench), outcome === 'ABORTED' ? 'old' : 'new')
     await bench.rotations.close()
   }
@@ -222,14 +219,14 @@ test('after a restart a staged rotation goes on and is committed', async () => {
   const later = createBench({ keychain: bench.keychain })
   later.registry.password = 'new'
   await later.rotations.resume()
-  assert.equal((await ended(later.rotations, id)).state, 'MIRRORED')
+  assert.equal((await ended(later.rotations, id)).state, 'GRACE')
   assert.equal(await currentPassword(later), 'new')
 })
 
 test('after a restart behind its deadline a rotation is tried once, then committed or aborted', async () => {
   for (const [password, state] of [
     ['old', 'ABORTED'],
-    ['new', 'MIRRORED'],
+    ['new', 'GRACE'],
   ] as const) {
     const bench = await loggedIn(createBench())
     bench.registry.mood = 'hanging'
@@ -254,7 +251,7 @@ test('after a restart a committed rotation is mirrored again', async () => {
   const later = createBench({ keychain: bench.keychain })
   assert.equal((await later.rotations.get(id)).state, 'COMMITTED')
   await later.rotations.resume()
-  assert.equal((await ended(later.rotations, id)).state, 'MIRRORED')
+  assert.equal((await ended(later.rotations, id)).state, 'GRACE')
   assert.deepEqual(later.mirrored, [KEY])
   assert.equal(later.registry.asked.length, 0)
 })
@@ -266,7 +263,7 @@ test('a mirror run that missed a Secret leaves the rotation MIRRORED, but partia
   bench.results.push({ namespace: 'a', secretName: 'regcred', outcome: 'updated', detail: undefined }, failed)
   const { id } = await bench.rotations.start(KEY, newPassword('new'))
   const rotation = await ended(bench.rotations, id)
-  assert.deepEqual([rotation.state, rotation.partial, rotation.mirror.at(-1)], ['MIRRORED', true, failed])
+  assert.deepEqual([rotation.state, rotation.partial, rotation.mirror.at(-1)], ['GRACE', true, failed])
 })
 
 test('mirror runs of one credential follow one another, so that an older version is never written over a newer', async () => {
@@ -344,7 +341,7 @@ test('an accepted password waits for the audit and the keychain, past any deadli
   isBroken = true
   const { id } = await stubborn.rotations.start(KEY, newPassword('new', { deadlineSeconds: 10 }))
   const rotation = await ended(stubborn.rotations, id)
-  assert.equal(rotation.state, 'MIRRORED')
+  assert.equal(rotation.state, 'GRACE')
   assert.equal(stubborn.registry.asked.length, 1)
   assert.equal(stubborn.faults.length, 20)
   assert.ok(Date.parse(rotation.endedAt ?? '') > Date.parse(rotation.deadline))
@@ -364,7 +361,7 @@ test('a keychain that is locked for a while neither aborts a rotation nor loses 
   const { id } = await later.rotations.start(KEY, newPassword('new'))
   await assert.rejects(later.rotations.get(id), { code: 'KEYCHAIN_LOCKED' })
   for (let turn = 0; turn < 100 && later.mirrored.length === 0; turn += 1) await setImmediate()
-  assert.equal((await later.rotations.get(id)).state, 'MIRRORED')
+  assert.equal((await later.rotations.get(id)).state, 'GRACE')
   assert.ok(later.faults.length > 5)
 })
 
@@ -383,7 +380,7 @@ test('resume waits for a keychain that is locked at the start', async () => {
   const later = createBench({ keychain })
   later.registry.password = 'new'
   await later.rotations.resume()
-  assert.equal((await ended(later.rotations, id)).state, 'MIRRORED')
+  assert.equal((await ended(later.rotations, id)).state, 'GRACE')
   assert.equal(later.faults.length, 4)
 })
 
