@@ -6,12 +6,11 @@ import { generateSecret, type SecretShape, usualShape } from './generate.ts'
 import { hashBody, isSameBody, type RotationBody } from './idempotency.ts'
 import { stage } from './plan.ts'
 
-/** Where the new secret comes from: with the request, or made here and set at the registry by its hook. */
-export type NewSecret =
-  | { secret: Secret; generate?: undefined }
-  | { secret?: undefined; generate: Partial<SecretShape> }
-
-export type StartRequest = NewSecret & {
+export type StartRequest = {
+  /** The new secret; absent: it is made here, and set at the registry by its hook. */
+  secret?: Secret | undefined
+  /** How a generated secret is to look, where that is not as the configuration says. */
+  generate?: Partial<SecretShape> | undefined
   /** Absent: that of CURRENT; so too with `email`. */
   username: string | undefined
   email: string | undefined
