@@ -32,7 +32,7 @@ export function readinessOf(parts: StatusParts): Readiness {
   const { state, since, code, detail } = keychain.seen()
   if (state !== 'ready') {
     faults.push(
-      `the keychain is ${state} since ${since}${said(code, detail)}; credentials that were read before serve on`,
+      `the keychain is ${state} since ${since}${said(code, detail)}; ${keychain.knownCount()} credentials that were read before serve on`,
     )
   } else if (code !== undefined)
     warnings.push(`warning: the keychain holds an item that cannot be read${said(code, detail)}`)

@@ -1,76 +1,103 @@
 import { readFile, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { dirname } from 'node:path'
-import { errnoOf, RegcreddError } from '../errors.ts'
+import { errnoOf, toRegcreddError } from '../errors.ts'
 import { lockFile } from '../file-lock.ts'
 import { Secret } from '../secret.ts'
-import { formatItem, parseItem } from './item.ts'
-import { KEY_SIZE_BYTES, MAKE_ONE } from './key-file.ts'
-import type { Keychain } from './keychain.ts'
+import { fault } from './faults.ts'
+import type { Items } from './items.ts'
+import { parseKeys } from './key-file.ts'
+import { createKeychain, type Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
-import { replaceFile, sweepLeftovers } from './replace-file.ts'
-import { deriveSealKey, type SealKey, seal, unseal } from './sealed-file.ts'
+import { type Mark, noMark } from './mark.ts'
+import { keepOwner, replaceFile, sweepLeftovers } from './replace-file.ts'
+import { seal, unseal } from './sealed-file.ts'
 
-type Items = Map<string, Secret>
+export type FileItems = Items & {
+  /** The file has been encrypted with the first key when it resolves; says whether that had to be done. */
+  reseal(): Promise<'resealed' | 'unchanged'>
+}
+
+type Read = { texts: Map<string, Secret>; keyId: string | undefined }
 
 /**
- * A keychain in one encrypted file. `key` is the text of the key file: 32 bytes in base64. One process at a time may open it.
- * A file that is missing in a folder that exists is an empty keychain. Throws KEYCHAIN_UNAVAILABLE for a text that is no key.
+ * A keychain in one encrypted file. `keys` is the text of the key file: 32 bytes in base64, one key a line; the first encrypts, the
+ * others open what is older. One process at a time may open it. A file that is missing in a folder that exists is an empty keychain.
+ * Throws KEYCHAIN_UNAVAILABLE for a text that holds no key, and while another process has it open.
  */
-export async function openFileKeychain(path: string, key: Secret): Promise<Keychain> {
-  const sealKey = parseKey(key)
+export async function openFileKeychain(path: string, keys: Secret): Promise<Keychain> {
+  return createKeychain(await openFileItems(path, keys))
+}
+
+/** As `openFileKeychain`. */
+export async function openFileItems(path: string, keys: Secret, mark: Mark = noMark): Promise<FileItems> {
+  const sealKeys = parseKeys(keys)
   const runLocked = createLocks()
-  const read = () => readItems(path, sealKey)
+  let wasThere = false
   let unlock = () => {}
   if (await folderExists(path)) {
     unlock = await lockAgainstOthers(path)
     await atFileSystem(path, 'swept of leftovers', () => sweepLeftovers(path))
   }
-  return {
+
+  async function read(): Promise<Read> {
+    const text = await readText(path)
+    // Nobody but us may write it, so it was not deleted by logging out.
+    if (text === undefined && wasThere) throw fault('emptied', { what: path })
+    if (text === undefined) return { texts: new Map(), keyId: undefined }
+    wasThere = true
+    const { plain, keyId } = unseal(text, sealKeys, path)
+    return { texts: parseItems(plain, path), keyId }
+  }
+
+  async function write(texts: Map<string, Secret>): Promise<void> {
+    const plain = JSON.stringify([...texts].map(([key, text]) => [key, text.reveal()]))
+    await atFileSystem(path, 'written', () => replaceFile(path, seal(plain, sealKeys[0], hostname()), mark))
+    wasThere = true
+  }
+
+  const items: FileItems = {
     store: 'file',
-    keys: async () => [...(await read()).keys()].sort(),
-    get: async (key) => itemOf(await read(), key),
-    // All keys live in one file, so one lock stands for that of every key.
-    update: (key, change) =>
-      runLocked('file', async () => {
-        const items = await read()
-        const next = change(itemOf(items, key))
-        if (next === undefined && !items.has(key)) return undefined
-        if (next === undefined) items.delete(key)
-        else items.set(key, formatItem(key, next))
-        await writeItems(path, sealKey, items)
-        return itemOf(items, key)
-      }),
+    readAll: async () => (await read()).texts,
+    read: async (key) => (await read()).texts.get(key),
+    async write(key, text) {
+      const { texts } = await read()
+      if (text === undefined) texts.delete(key)
+      else texts.set(key, text)
+      await write(texts)
+    },
+    async reseal() {
+      const { texts, keyId } = await read()
+      if (keyId === undefined || keyId === sealKeys[0].id) return 'unchanged'
+      await write(texts)
+      return 'resealed'
+    },
+    // All items live in one file, so one lock stands for that of every key.
+    runLocked: (_key, work) => runLocked('file', work),
     close: () => runLocked('file', async () => unlock()),
   }
+  if (sealKeys.length > 1) await resealIfPossible(items)
+  return items
+}
+
+/** A disk without room must not keep a daemon from serving what can be read: the next write encrypts with the new key anyway. */
+async function resealIfPossible(items: FileItems): Promise<void> {
+  await items.reseal().catch((thrown: unknown) => {
+    if (!toRegcreddError(thrown).code.startsWith('KEYCHAIN_')) throw thrown
+  })
 }
 
 /** Two that write in turn would each lose what the other has changed. */
 async function lockAgainstOthers(path: string): Promise<() => void> {
   const lock = `${path}.lock`
   const unlock = await atFileSystem(path, 'locked', async () => lockFile(lock, 0o600))
-  if (unlock !== undefined) return unlock
-  throw new RegcreddError('KEYCHAIN_UNAVAILABLE', `another daemon uses ${path} already (see: fuser -v ${lock})`)
+  if (unlock === undefined) throw fault('otherDaemonFile', { path })
+  await atFileSystem(path, 'locked', () => keepOwner(lock, path))
+  return unlock
 }
 
-function parseKey(key: Secret): SealKey {
-  const text = key.reveal().trim()
-  const bytes = Buffer.from(text, 'base64')
-  if (bytes.length !== KEY_SIZE_BYTES || bytes.toString('base64') !== text) {
-    throw new RegcreddError(
-      'KEYCHAIN_UNAVAILABLE',
-      `the key of the keychain is not ${KEY_SIZE_BYTES} bytes in base64; ${MAKE_ONE}`,
-    )
-  }
-  return deriveSealKey(bytes)
-}
-
-function itemOf(items: Items, key: string) {
-  const text = items.get(key)
-  return text === undefined ? undefined : parseItem(key, text)
-}
-
-async function readItems(path: string, key: SealKey): Promise<Items> {
-  const text = await atFileSystem(path, 'read', async () => {
+async function readText(path: string): Promise<string | undefined> {
+  return atFileSystem(path, 'read', async () => {
     try {
       return await readFile(path, 'utf8')
     } catch (error) {
@@ -78,24 +105,13 @@ async function readItems(path: string, key: SealKey): Promise<Items> {
       throw error
     }
   })
-  return text === undefined ? new Map() : parseItems(unseal(text, key, path), path)
-}
-
-async function writeItems(path: string, key: SealKey, items: Items): Promise<void> {
-  const entries = [...items].map(([key, text]) => [key, text.reveal()])
-  await atFileSystem(path, 'written', () => replaceFile(path, seal(JSON.stringify(entries), key)))
 }
 
 /** Each item stays a text of its own, so that one which cannot be read takes no other with it. */
-function parseItems(plain: string, path: string): Items {
+function parseItems(plain: string, path: string): Map<string, Secret> {
   const entries = parseJson(plain)
-  if (!Array.isArray(entries) || !entries.every(isEntry)) {
-    // Authenticated a moment ago: only a regcredd with this key can have written it.
-    throw new RegcreddError(
-      'KEYCHAIN_CORRUPT',
-      `${path} does not hold what this version writes; was it written by a newer one?`,
-    )
-  }
+  // Authenticated a moment ago: only a regcredd with this key can have written it.
+  if (!Array.isArray(entries) || !entries.every(isEntry)) throw fault('newer', { where: path })
   return new Map(entries.map(([key, text]) => [key, new Secret(text)]))
 }
 
@@ -125,10 +141,6 @@ async function atFileSystem<T>(path: string, done: string, work: () => Promise<T
   try {
     return await work()
   } catch (cause) {
-    throw new RegcreddError(
-      'KEYCHAIN_UNAVAILABLE',
-      `${path} cannot be ${done} (${errnoOf(cause) ?? 'unknown'}); are its folder and its disk there, with room, and is it owned by the user of the daemon?`,
-      { cause },
-    )
+    throw fault('disk', { path, done, errno: errnoOf(cause) ?? 'unknown' }, cause)
   }
 }

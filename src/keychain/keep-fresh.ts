@@ -27,6 +27,7 @@ export async function keepFresh(
   let told: Seen | undefined
 
   async function look(): Promise<void> {
+    keychain.dropStale()
     const waitedMs = clock() - refreshedAtMs
     const isDue = waitedMs >= refreshEveryMs || waitedMs < 0
     if (isDue || keychain.seen().state !== 'ready') {

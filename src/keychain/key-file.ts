@@ -1,27 +1,48 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { errnoOf, RegcreddError } from '../errors.ts'
+import { errnoOf } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { readCredential } from '../systemd/credentials.ts'
+import { fault } from './faults.ts'
+import { deriveSealKey, type SealKey } from './sealed-file.ts'
 
-export const KEY_SIZE_BYTES = 32
-export const MAKE_ONE = `make one with: head -c ${KEY_SIZE_BYTES} /dev/urandom | base64`
+const KEY_SIZE_BYTES = 32
 const KEY_CREDENTIAL = 'keychain-key'
-/** A key takes 45 bytes; anything much longer is another file named by mistake. */
+/** A key takes 45 bytes, and a file holds a few at most; anything much longer is another file named by mistake. */
 const MAX_FILE_SIZE_BYTES = 1024
 const ALLOWED_MODES = [0o600, 0o400]
 
 /**
- * Finds the text of the key of the file store: in `keyFile`, or without one in the systemd credential `keychain-key`.
+ * Finds the text of the keys of the file store: in `keyFile`, or without one in the systemd credential `keychain-key`.
  * Throws KEYCHAIN_UNAVAILABLE, with what to do about it, when neither gives one or `keyFile` may be read by others.
  */
 export async function findKey(keyFile: string | undefined, environment: NodeJS.ProcessEnv): Promise<Secret> {
   if (keyFile !== undefined) return readKeyFile(keyFile)
   const key = await readCredential(KEY_CREDENTIAL, environment)
   if (key !== undefined) return key
-  throw new RegcreddError(
-    'KEYCHAIN_UNAVAILABLE',
-    `there is no key: set keychain.keyFile, or give the service the systemd credential "${KEY_CREDENTIAL}" (LoadCredentialEncrypted=)`,
-  )
+  throw fault('noKey')
+}
+
+/**
+ * The keys in such a text, one a line: the first is the one to encrypt with, with the others older files can still be opened.
+ * Throws KEYCHAIN_UNAVAILABLE where a line is no key.
+ */
+export function parseKeys(text: Secret): [SealKey, ...SealKey[]] {
+  const [first, ...others] = linesOf(text).map((line) => {
+    const bytes = Buffer.from(line, 'base64')
+    if (bytes.length !== KEY_SIZE_BYTES || bytes.toString('base64') !== line) throw fault('keyMalformed')
+    return deriveSealKey(bytes)
+  })
+  if (first === undefined) throw fault('keyMalformed')
+  return [first, ...others]
+}
+
+/** The lines of a text of keys, without those that are empty. */
+export function linesOf(text: Secret): string[] {
+  return text
+    .reveal()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
 }
 
 async function readKeyFile(path: string): Promise<Secret> {
@@ -29,11 +50,7 @@ async function readKeyFile(path: string): Promise<Secret> {
   try {
     handle = await open(path, 'r')
   } catch (cause) {
-    throw new RegcreddError(
-      'KEYCHAIN_UNAVAILABLE',
-      `the key file ${path} cannot be opened (${errnoOf(cause) ?? 'unknown'}); let the user of the daemon read it, or ${MAKE_ONE}`,
-      { cause },
-    )
+    throw fault('keyUnreadable', { path, errno: errnoOf(cause) ?? 'unknown' }, cause)
   }
   try {
     // Of the open file, so that nobody can put another in its place between the check and the reading.
@@ -41,13 +58,9 @@ async function readKeyFile(path: string): Promise<Secret> {
     const permissions = mode & 0o7777
     if (!ALLOWED_MODES.includes(permissions)) {
       const shown = permissions.toString(8).padStart(4, '0')
-      throw new RegcreddError(
-        'KEYCHAIN_UNAVAILABLE',
-        `the key file ${path} has mode ${shown}; chmod 0600 it, and think of who may have read it`,
-      )
+      throw fault('keyOpen', { path, mode: shown })
     }
-    if (size > MAX_FILE_SIZE_BYTES)
-      throw new RegcreddError('KEYCHAIN_UNAVAILABLE', `${path} is no key file: it is too long`)
+    if (size > MAX_FILE_SIZE_BYTES) throw fault('keyMalformed')
     return new Secret(await handle.readFile('utf8'))
   } finally {
     await handle.close()

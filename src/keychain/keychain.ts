@@ -1,4 +1,9 @@
+import { type RegcreddError, toRegcreddError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
+import { formatItem, parseItem } from './item.ts'
+import type { Items } from './items.ts'
+import { continueAfter, formatTombstone, parseEntry, parseTombstone, tombstoneOf } from './tombstone.ts'
 
 /**
  * Where credentials are kept, one item each, keyed by canonical `host` or `host/path`.
@@ -9,14 +14,75 @@ export interface Keychain {
   readonly store: 'os' | 'file' | 'memory'
   /** Keys of all stored credentials, sorted. */
   keys(): Promise<string[]>
+  /** All credentials, read at one go; in the place of one that cannot be parsed, why: KEYCHAIN_CORRUPT. */
+  all(): Promise<Map<string, Credential | RegcreddError>>
   get(key: string): Promise<Credential | undefined>
   /**
    * Changes one credential under that key's lock: `change` gets what is stored and gives what to store, `undefined` to delete it.
    * When `change` throws, nothing is written. When the promise resolves, the change is durable. Gives what is stored now.
+   * After a deletion `seq` and the numbers of the versions go on where they were: what `change` gives is renumbered.
    */
   update(
     key: string,
     change: (stored: Credential | undefined) => Credential | undefined,
   ): Promise<Credential | undefined>
   close(): Promise<void>
+}
+
+/** The keychain whose items a store holds. */
+export function createKeychain(items: Items): Keychain {
+  async function read(key: string) {
+    const text = await items.read(key)
+    return text === undefined ? undefined : parseEntry(key, text)
+  }
+
+  return {
+    store: items.store,
+    async keys() {
+      return [...(await items.readAll())].flatMap(([key, text]) => (isDeleted(key, text) ? [] : [key])).sort()
+    },
+    async all() {
+      const texts = [...(await items.readAll())].filter(([key, text]) => !isDeleted(key, text))
+      return new Map(texts.map(([key, text]) => [key, credentialOrFault(key, text)]))
+    },
+    async get(key) {
+      const entry = await read(key)
+      return entry !== undefined && 'credential' in entry ? entry.credential : undefined
+    },
+    update: (key, change) =>
+      items.runLocked(key, async () => {
+        const entry = await read(key)
+        const stored = entry !== undefined && 'credential' in entry ? entry.credential : undefined
+        const next = change(stored)
+        if (next === undefined) {
+          if (stored !== undefined) await items.write(key, formatTombstone(key, tombstoneOf(stored)))
+          return undefined
+        }
+        const isAfterDeletion = entry !== undefined && 'tombstone' in entry
+        const text = formatItem(key, isAfterDeletion ? continueAfter(entry.tombstone, next) : next)
+        await items.write(key, text)
+        return parseItem(key, text)
+      }),
+    close: () => items.close(),
+  }
+}
+
+/** What cannot be parsed counts as there. */
+function isDeleted(key: string, text: Secret): boolean {
+  try {
+    return parseTombstone(key, text) !== undefined
+  } catch (thrown) {
+    if (toRegcreddError(thrown).code === 'KEYCHAIN_CORRUPT') return false
+    throw thrown
+  }
+}
+
+function credentialOrFault(key: string, text: Secret): Credential | RegcreddError {
+  try {
+    return parseItem(key, text)
+  } catch (thrown) {
+    const error = toRegcreddError(thrown)
+    if (error.code === 'KEYCHAIN_CORRUPT') return error
+    throw thrown
+  }
 }

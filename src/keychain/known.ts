@@ -1,4 +1,4 @@
-import { type RegcreddError, toRegcreddError } from '../errors.ts'
+import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from './credential.ts'
 import type { Keychain } from './keychain.ts'
 import { observeStore, type Seen } from './seen.ts'
@@ -16,6 +16,10 @@ export interface KnownKeychain extends Keychain {
   refresh(): Promise<Seen>
   /** How the store was when it was last used; asks nothing. */
   seen(): Seen
+  /** How many credentials are known. */
+  knownCount(): number
+  /** Drops what has been known for longer than `plaintextTtlMs` without being read anew. Whoever asks for it does so, too. */
+  dropStale(): void
 }
 
 export type KnownOptions = {
@@ -23,14 +27,25 @@ export type KnownOptions = {
   clock: () => number
   /** How long "the store holds no such credential" is believed before the store is asked again. Default 1 s. */
   absenceMs?: number
+  /** How long a credential stays known after it was last read or written. Absent: as long as the process lives. */
+  plaintextTtlMs?: number | undefined
+  /** Milliseconds that no change of the time of day moves. Default `performance.now`. */
+  steadyMs?: () => number
 }
 
 /**
  * Wraps a keychain. `get` reads the store, and falls back on what is known when the store fails; `update` always works on what is stored.
  * Credentials are shared with whoever asks: they are to be read, not changed.
  */
-export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: KnownOptions): KnownKeychain {
+export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeychain {
+  const {
+    clock,
+    absenceMs = 1_000,
+    plaintextTtlMs = Number.POSITIVE_INFINITY,
+    steadyMs = () => performance.now(),
+  } = options
   const known = new Map<string, Credential>()
+  const readAtMs = new Map<string, number>()
   const absentSince = new Map<string, number>()
   // Grows at both ends of a write: a reading that a write overlaps must not put the older value back.
   const writes = new Map<string, number>()
@@ -50,8 +65,21 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
       absentSince.set(key, clock())
     } else {
       known.set(key, credential)
+      readAtMs.set(key, steadyMs())
       absentSince.delete(key)
     }
+  }
+
+  function dropStale(): void {
+    const oldestMs = steadyMs() - plaintextTtlMs
+    for (const key of known.keys()) {
+      if ((readAtMs.get(key) ?? 0) <= oldestMs) known.delete(key)
+    }
+  }
+
+  function knownOf(key: string): Credential | undefined {
+    dropStale()
+    return known.get(key)
   }
 
   async function read(key: string): Promise<Credential | undefined> {
@@ -80,7 +108,7 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
       const error = toRegcreddError(thrown)
       if (!isOfStore(error)) throw error
       observer.failed(error)
-      const credential = known.get(key)
+      const credential = knownOf(key)
       if (credential === undefined) throw error
       return credential
     }
@@ -104,10 +132,18 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
 
   async function readAll(): Promise<Seen> {
     try {
-      // What is known and not listed is asked for by name before it is forgotten.
-      const keys = new Set([...(await keychain.keys()), ...known.keys()])
+      const before = new Map(writes)
+      const all = await keychain.all()
       let broken: RegcreddError | undefined
-      for (const key of keys) broken = (await readUnlessBroken(key)) ?? broken
+      for (const [key, read] of all) {
+        // One item that cannot be parsed takes away nothing of what is known of it.
+        if (read instanceof RegcreddError) broken = read
+        else if (writes.get(key) === before.get(key)) remember(key, read)
+      }
+      // What is known and was not among them is asked for by name before it is forgotten.
+      for (const key of known.keys()) {
+        if (!all.has(key)) broken = (await readUnlessBroken(key)) ?? broken
+      }
       observer.workedInFull(broken)
     } catch (thrown) {
       const error = toRegcreddError(thrown)
@@ -117,7 +153,6 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
     return observer.seen()
   }
 
-  /** One item that cannot be parsed must not hide the others, nor take away what is known of it. */
   async function readUnlessBroken(key: string): Promise<RegcreddError | undefined> {
     try {
       await read(key)
@@ -132,14 +167,20 @@ export function keepKnown(keychain: Keychain, { clock, absenceMs = 1_000 }: Know
   return {
     store: keychain.store,
     keys: () => keychain.keys(),
+    all: () => keychain.all(),
     get,
     update,
-    known: (key) => known.get(key),
+    known: knownOf,
+    knownCount() {
+      dropStale()
+      return known.size
+    },
+    dropStale,
     seen: observer.seen,
     async lend(name) {
       const absent = absentSince.get(name)
       if (absent !== undefined && observer.seen().state === 'ready' && clock() - absent < absenceMs) return undefined
-      const credential = known.get(name) ?? (await get(name))
+      const credential = knownOf(name) ?? (await get(name))
       return credential === undefined ? undefined : { credential }
     },
     refresh() {

@@ -3,12 +3,13 @@ import { writeFileSync } from 'node:fs'
 /** What the daemon asks of this process, over its IPC channel, one after the other. `text` is a whole item, passwords and all. */
 export type HelperRequest =
   | { do: 'get' | 'delete'; service: string; account: string }
+  | { do: 'getMany'; service: string; accounts: string[] }
   | { do: 'set'; service: string; account: string; text: string }
 
 export type HelperAnswer =
   | { loaded: true }
   | { loaded: false; missing: boolean; reason: string }
-  | { text: string | null }
+  | { texts: (string | null)[] }
   | { reason: string }
 
 type Keytar = typeof import('keytar')
@@ -41,12 +42,16 @@ async function load(): Promise<Keytar | undefined> {
 
 /** Never findCredentials: an item of the same service without an `account` attribute makes it crash. */
 async function answer(keytar: Keytar, request: HelperRequest): Promise<HelperAnswer> {
-  const { service, account } = request
+  const { service } = request
   try {
-    if (request.do === 'get') return { text: await keytar.getPassword(service, account) }
+    if (request.do === 'getMany') {
+      return { texts: await Promise.all(request.accounts.map((account) => keytar.getPassword(service, account))) }
+    }
+    const { account } = request
+    if (request.do === 'get') return { texts: [await keytar.getPassword(service, account)] }
     if (request.do === 'set') await keytar.setPassword(service, account, request.text)
     else await keytar.deletePassword(service, account)
-    return { text: null }
+    return { texts: [null] }
   } catch (error) {
     return { reason: error instanceof Error ? error.message : 'unknown' }
   }

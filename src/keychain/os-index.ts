@@ -1,4 +1,4 @@
-import { RegcreddError } from '../errors.ts'
+import { fault } from './faults.ts'
 
 /** The account of the index item: no credential's key, as no host begins with `#`. */
 export const INDEX_ACCOUNT = '#index'
@@ -11,10 +11,7 @@ export function parseIndex(text: string | undefined): Set<string> {
     const { keys } = raw
     if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return new Set(keys)
   }
-  throw new RegcreddError(
-    'KEYCHAIN_CORRUPT',
-    `the item ${INDEX_ACCOUNT} in the keyring does not have the required form; remove it with the keyring's own tool and log in again`,
-  )
+  throw fault('malformed', { where: `the item ${INDEX_ACCOUNT} in the keyring` })
 }
 
 export function formatIndex(keys: Set<string>): string {

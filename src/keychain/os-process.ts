@@ -2,7 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
+import { fault } from './faults.ts'
 import type { HelperAnswer, HelperRequest } from './os-helper.ts'
 
 /** What keytar and the session bus need. NOTIFY_SOCKET, NODE_OPTIONS, tokens and the like stay out. */
@@ -23,13 +24,17 @@ export type HelperOptions = {
   script?: string
 }
 
+type OneRequest = Exclude<HelperRequest, { do: 'getMany' }>
+
 export type HelperProcess = {
   /**
    * Asks keytar, one call after the other. Gives an item's text, or `undefined` where keytar found none and for `set` and `delete`.
    * Throws KEYCHAIN_UNAVAILABLE; after a crash or an error of keytar it first tries once more in a fresh process, as a process that
    * has lost its keyring never finds it again.
    */
-  call(request: HelperRequest): Promise<string | undefined>
+  call(request: OneRequest): Promise<string | undefined>
+  /** As `call` with `get`, for many accounts at one time; the texts come in their order. */
+  getMany(service: string, accounts: string[]): Promise<(string | undefined)[]>
   /** The running process, if any. */
   pid(): number | undefined
   close(): Promise<void>
@@ -57,54 +62,53 @@ export function createHelperProcess(options: HelperOptions): HelperProcess {
     helper.unref()
     helper.channel?.unref()
     const first = await nextMessage(helper, START_TIMEOUT_MS)
-    if (first === 'timeout') throw unavailable(`the helper process did not start within ${START_TIMEOUT_MS} ms`)
-    if ('ended' in first) throw unavailable(`the helper process ended at its start (${first.ended})`)
+    if (first === 'timeout') throw fault('noHelper', { reason: `not within ${START_TIMEOUT_MS} ms` })
+    if ('ended' in first) throw fault('noHelper', { reason: first.ended })
     if ('loaded' in first && first.loaded) return helper
     const missing = 'loaded' in first && !first.loaded && first.missing
-    const remedy = missing
-      ? 'keytar is not installed; install libsecret-1-dev and run npm install again, or use the store "file"'
-      : 'keytar cannot be loaded; is libsecret-1-0 installed?'
-    throw unavailable(remedy, 'reason' in first ? new Error(first.reason) : undefined)
+    const cause = 'reason' in first ? new Error(first.reason) : undefined
+    throw fault(missing ? 'noKeytar' : 'brokenKeytar', {}, cause)
   }
 
-  async function attempt(request: HelperRequest): Promise<{ text: string | undefined } | { failure: string }> {
+  async function attempt(request: HelperRequest): Promise<{ texts: (string | undefined)[] } | { failure: string }> {
     const child = helper ?? (await start())
     // Where the channel is broken the process ends, and that is what is waited for.
     child.send(request, () => undefined)
     const answer = await nextMessage(child, options.timeoutMs)
     if (answer === 'timeout') {
-      throw unavailable(
-        `the keyring did not answer within ${options.timeoutMs} ms; is its daemon stopped, or waiting for somebody at a prompt?`,
-      )
+      throw fault('silentHelper', { timeoutMs: options.timeoutMs })
     }
     if ('ended' in answer) return { failure: `the helper process ended (${answer.ended})` }
-    if ('text' in answer) return { text: answer.text ?? undefined }
+    if ('texts' in answer) return { texts: answer.texts.map((text) => text ?? undefined) }
     return { failure: 'reason' in answer ? answer.reason : 'an answer out of turn' }
   }
 
-  async function perform(request: HelperRequest): Promise<string | undefined> {
+  async function perform(request: HelperRequest): Promise<(string | undefined)[]> {
     try {
       let outcome = await attempt(request)
       if ('failure' in outcome) {
         discard()
         outcome = await attempt(request)
       }
-      if ('failure' in outcome) throw unavailable('the keyring refused', new Error(outcome.failure))
-      return outcome.text
+      if ('failure' in outcome) throw fault('refused', {}, new Error(outcome.failure))
+      return outcome.texts
     } catch (error) {
       discard()
       // Node throws some errors of a fork at once: where there is no memory left, the store is away and the daemon goes on.
-      throw error instanceof RegcreddError ? error : unavailable('the helper process cannot be started', error)
+      throw error instanceof RegcreddError ? error : fault('noHelper', { reason: errnoOf(error) ?? 'unknown' }, error)
     }
   }
 
+  function inTurn(request: HelperRequest): Promise<(string | undefined)[]> {
+    const result = queue.then(() => perform(request))
+    // Whoever comes next only needs to know that this one is over; its failure goes to its own caller.
+    queue = result.catch(() => undefined)
+    return result
+  }
+
   return {
-    call(request) {
-      const result = queue.then(() => perform(request))
-      // Whoever comes next only needs to know that this one is over; its failure goes to its own caller.
-      queue = result.catch(() => undefined)
-      return result
-    },
+    call: async (request) => (await inTurn(request))[0],
+    getMany: (service, accounts) => inTurn({ do: 'getMany', service, accounts }),
     pid: () => helper?.pid,
     async close() {
       await queue
@@ -140,8 +144,4 @@ async function nextMessage(
     clearTimeout(timer)
     child.off('message', onMessage).off('exit', onExit).off('error', onError)
   }
-}
-
-function unavailable(detail: string, cause?: unknown): RegcreddError {
-  return new RegcreddError('KEYCHAIN_UNAVAILABLE', detail, { cause })
 }

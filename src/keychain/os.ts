@@ -1,12 +1,14 @@
-import { RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
-import type { Credential } from './credential.ts'
-import { formatItem, parseItem } from './item.ts'
-import type { Keychain } from './keychain.ts'
+import { fault } from './faults.ts'
+import type { Items } from './items.ts'
+import { createKeychain, type Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
 import { formatIndex, INDEX_ACCOUNT, parseIndex } from './os-index.ts'
 import type { HelperProcess } from './os-process.ts'
 import type { LockProbe } from './secret-service.ts'
+
+/** Few enough that a keyring on a busy node answers one call within its time. */
+const ACCOUNTS_A_CALL = 16
 
 export type OsKeychainOptions = {
   /** The service name under which all items are kept. One daemon at a time may use it. */
@@ -19,15 +21,19 @@ export type OsKeychainOptions = {
 }
 
 /** A keychain in the keyring of the operating system. Nothing is asked of it before the first call. */
-export function createOsKeychain({ service, timeoutMs, helper, probe }: OsKeychainOptions): Keychain {
+export function createOsKeychain(options: OsKeychainOptions): Keychain {
+  return createKeychain(createOsItems(options))
+}
+
+/** As `createOsKeychain`. */
+export function createOsItems({ service, timeoutMs, helper, probe }: OsKeychainOptions): Items {
   const runLocked = createLocks()
+  let wasThere = false
 
   async function requireUnlocked(): Promise<void> {
-    if ((await probe?.ask(AbortSignal.timeout(timeoutMs))) !== 'locked') return
-    throw new RegcreddError(
-      'KEYCHAIN_LOCKED',
-      'log in to the desktop, or restart gnome-keyring-daemon with --unlock and the password of the keyring on its standard input',
-    )
+    const signal = AbortSignal.timeout(timeoutMs)
+    await probe?.claim(service, signal)
+    if ((await probe?.ask(signal)) === 'locked') throw fault('locked')
   }
 
   /** Runs calls on a keyring that was unlocked before them; an error is looked into, as a keyring can be locked at any time. */
@@ -42,61 +48,65 @@ export function createOsKeychain({ service, timeoutMs, helper, probe }: OsKeycha
   }
 
   /** keytar reads a locked keyring as empty, so an absence counts only if the keyring is unlocked before and after. */
-  async function readText(account: string): Promise<string | undefined> {
-    const text = await whileUnlocked(() => helper.call({ do: 'get', service, account }))
-    if (text === undefined) await requireUnlocked()
-    return text
+  async function readTexts(accounts: string[]): Promise<(string | undefined)[]> {
+    const texts: (string | undefined)[] = []
+    for (let start = 0; start < accounts.length; start += ACCOUNTS_A_CALL) {
+      const some = accounts.slice(start, start + ACCOUNTS_A_CALL)
+      texts.push(...(await whileUnlocked(() => helper.getMany(service, some))))
+    }
+    if (texts.includes(undefined)) await requireUnlocked()
+    return texts
+  }
+
+  /** gnome-keyring puts an empty keyring in the place of a file that it cannot read: then all is "absent", the index first. */
+  async function readIndex(): Promise<{ text: string | undefined; keys: Set<string> }> {
+    const [text] = await readTexts([INDEX_ACCOUNT])
+    if (text === undefined && wasThere) throw fault('emptied', { what: 'the keyring' })
+    const keys = parseIndex(text)
+    if (text !== undefined) wasThere = true
+    return { text, keys }
   }
 
   async function writeText(account: string, text: string): Promise<void> {
     await whileUnlocked(() => helper.call({ do: 'set', service, account, text }))
-    if ((await readText(account)) === text) return
-    throw new RegcreddError('KEYCHAIN_UNAVAILABLE', `the keyring did not keep what was written for ${account}`)
-  }
-
-  async function readItem(key: string): Promise<Credential | undefined> {
-    const text = await readText(key)
-    return text === undefined ? undefined : parseItem(key, new Secret(text))
+    const [kept] = await readTexts([account])
+    if (kept !== text) throw fault('notKept', { key: account })
   }
 
   async function changeIndex(change: (keys: Set<string>) => void): Promise<void> {
     await runLocked(INDEX_ACCOUNT, async () => {
-      const before = await readText(INDEX_ACCOUNT)
-      const keys = parseIndex(before)
+      const { text, keys } = await readIndex()
       change(keys)
       const after = formatIndex(keys)
-      if (after !== before) await writeText(INDEX_ACCOUNT, after)
+      if (after !== text) await writeText(INDEX_ACCOUNT, after)
+      wasThere = true
     })
-  }
-
-  /** The index may list a key without an item, after a crash between the two; never the other way round. */
-  async function readKeys(): Promise<string[]> {
-    const listed = [...parseIndex(await readText(INDEX_ACCOUNT))].sort()
-    const found: string[] = []
-    for (const key of listed) {
-      if ((await readText(key)) !== undefined) found.push(key)
-    }
-    return found
   }
 
   return {
     store: 'os',
-    keys: readKeys,
-    get: readItem,
-    update: (key, change) =>
-      runLocked(`item ${key}`, async () => {
-        const stored = await readItem(key)
-        const next = change(stored)
-        if (next !== undefined) {
-          const text = formatItem(key, next)
-          await changeIndex((keys) => keys.add(key))
-          await writeText(key, text.reveal())
-          return parseItem(key, text)
-        }
-        if (stored !== undefined) await whileUnlocked(() => helper.call({ do: 'delete', service, account: key }))
-        await changeIndex((keys) => keys.delete(key))
-        return undefined
-      }),
+    /** The index may list a key without an item, after a crash between the two; never the other way round. */
+    async readAll() {
+      const keys = [...(await readIndex()).keys]
+      const texts = await readTexts(keys)
+      return new Map(keys.flatMap((key, at) => (texts[at] === undefined ? [] : [[key, new Secret(texts[at])]])))
+    },
+    async read(key) {
+      const [text] = await readTexts([key])
+      if (text !== undefined) return new Secret(text)
+      await readIndex()
+      return undefined
+    },
+    async write(key, text) {
+      if (text !== undefined) {
+        await changeIndex((keys) => keys.add(key))
+        await writeText(key, text.reveal())
+        return
+      }
+      await whileUnlocked(() => helper.call({ do: 'delete', service, account: key }))
+      await changeIndex((keys) => keys.delete(key))
+    },
+    runLocked: (key, work) => runLocked(`item ${key}`, work),
     async close() {
       probe?.close()
       await helper.close()

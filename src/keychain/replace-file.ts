@@ -1,21 +1,37 @@
 import { randomBytes } from 'node:crypto'
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { chown, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { errnoOf } from '../errors.ts'
+import { type Mark, noMark } from './mark.ts'
 
 /**
  * Puts `text` in the place of the file at `path`, mode 0600: after a crash or power cut at any time the old file or the new one
  * is there, whole. When the promise resolves, the new one is durable. Throws what the file system throws, and leaves no temporary file then.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, text: string, mark: Mark = noMark): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
     await writeDurably(temporary, text)
+    await keepOwner(temporary, path)
+    mark('replace: written beside')
     await rename(temporary, path)
+    mark('replace: renamed')
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
   }
   await syncFolder(dirname(path))
+  mark('replace: durable')
+}
+
+/** What root writes in the place of the daemon's files must stay the daemon's; a new file is for the owner of its folder. */
+export async function keepOwner(made: string, like: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = await stat(like).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return stat(dirname(like))
+    throw error
+  })
+  await chown(made, uid, gid)
 }
 
 /** Makes a file of mode 0600 that must not exist yet (EEXIST), durable when the promise resolves, save for its folder's entry. */

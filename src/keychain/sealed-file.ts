@@ -1,8 +1,11 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
-import { RegcreddError } from '../errors.ts'
+import { fault } from './faults.ts'
 
 const FORMAT = 'regcredd-keychain'
-const VERSION = 1
+/** 2 says which host wrote it; 1 is still read. */
+const VERSION = 2
+/** Goes into the derivation of keys, which outlives formats. */
+const KEY_LABEL_VERSION = 1
 const CIPHER = 'aes-256-gcm'
 /** NIST SP 800-38D § 8.2.2: random nonces of 96 bits are safe for 2³² writes under one key. */
 const NONCE_SIZE_BYTES = 12
@@ -15,23 +18,24 @@ export type SealKey = { id: string; encryption: KeyObject }
 /** Derives the two from the bytes of the key file under labels of their own, so that neither tells of the other. */
 export function deriveSealKey(master: Uint8Array): SealKey {
   const derive = (label: string, sizeBytes: number) =>
-    Buffer.from(hkdfSync('sha256', master, '', `${FORMAT} ${VERSION} ${label}`, sizeBytes))
+    Buffer.from(hkdfSync('sha256', master, '', `${FORMAT} ${KEY_LABEL_VERSION} ${label}`, sizeBytes))
   return {
     id: derive('key id', KEY_ID_SIZE_BYTES).toString('hex'),
     encryption: createSecretKey(derive('encryption', 32)),
   }
 }
 
-/** Encrypts `plain` under a fresh nonce; gives the text of the file. The header is authenticated with it. */
-export function seal(plain: string, key: SealKey): string {
+/** Encrypts `plain` under a fresh nonce; gives the text of the file. The header, with the name of this host, is authenticated with it. */
+export function seal(plain: string, key: SealKey, host: string): string {
   const nonce = randomBytes(NONCE_SIZE_BYTES)
   const cipher = createCipheriv(CIPHER, key.encryption, nonce, { authTagLength: TAG_SIZE_BYTES })
-  cipher.setAAD(header(key.id))
+  cipher.setAAD(header({ version: VERSION, keyId: key.id, host }))
   const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
   const file = {
     format: FORMAT,
     version: VERSION,
     keyId: key.id,
+    host,
     nonce: nonce.toString('base64'),
     sealed: sealed.toString('base64'),
   }
@@ -39,36 +43,32 @@ export function seal(plain: string, key: SealKey): string {
 }
 
 /**
- * Decrypts what `seal` wrote. `path` is for the messages only. Throws KEYCHAIN_UNAVAILABLE for a file that was sealed with another key,
- * KEYCHAIN_CORRUPT for one that was changed, cut, or written by a newer version.
+ * Decrypts what `seal` wrote, with the one of `keys` that it names; gives the id of that key, too. `path` is for the messages only.
+ * Throws KEYCHAIN_UNAVAILABLE for a file that was sealed with another key, KEYCHAIN_CORRUPT for one that was changed, cut, or
+ * written by a newer version.
  */
-export function unseal(text: string, key: SealKey, path: string): string {
+export function unseal(text: string, keys: readonly SealKey[], path: string): { plain: string; keyId: string } {
   const file = parseFile(text)
-  if (file === undefined) throw damaged(path)
-  if (file.version !== VERSION) {
-    throw new RegcreddError(
-      'KEYCHAIN_CORRUPT',
-      `${path} was written by another version of regcredd (format ${file.version}); start that version`,
-    )
-  }
-  if (file.keyId !== key.id) {
-    throw new RegcreddError(
-      'KEYCHAIN_UNAVAILABLE',
-      `${path} was encrypted with the key ${file.keyId}, and the configured key is ${key.id}; configure the right key, or move the file away to begin with an empty keychain`,
-    )
+  if (file === undefined) throw fault('damaged', { path })
+  if (file.version > VERSION) throw fault('otherFormat', { path, format: file.version })
+  const key = keys.find(({ id }) => id === file.keyId)
+  if (key === undefined) {
+    const where = file.host === undefined ? '' : `of the host ${file.host}`
+    throw fault('otherKey', { path, sealedWith: file.keyId, where, configured: keys.map(({ id }) => id).join(', ') })
   }
   const decipher = createDecipheriv(CIPHER, key.encryption, file.nonce, { authTagLength: TAG_SIZE_BYTES })
-  decipher.setAAD(header(file.keyId))
+  decipher.setAAD(header(file))
   decipher.setAuthTag(file.sealed.subarray(-TAG_SIZE_BYTES))
   try {
     const opened = [decipher.update(file.sealed.subarray(0, -TAG_SIZE_BYTES)), decipher.final()]
-    return Buffer.concat(opened).toString('utf8')
+    return { plain: Buffer.concat(opened).toString('utf8'), keyId: file.keyId }
   } catch (cause) {
-    throw damaged(path, cause)
+    throw fault('damaged', { path }, cause)
   }
 }
 
-type SealedFile = { version: number; keyId: string; nonce: Buffer; sealed: Buffer }
+type Header = { version: number; keyId: string; host: string | undefined }
+type SealedFile = Header & { nonce: Buffer; sealed: Buffer }
 
 function parseFile(text: string): SealedFile | undefined {
   let raw: unknown
@@ -78,22 +78,22 @@ function parseFile(text: string): SealedFile | undefined {
     return undefined
   }
   if (typeof raw !== 'object' || raw === null) return undefined
-  const { format, version, keyId, nonce, sealed } = raw as Record<string, unknown>
-  if (format !== FORMAT || typeof version !== 'number' || !Number.isSafeInteger(version)) return undefined
+  const { format, version, keyId, host, nonce, sealed } = raw as Record<string, unknown>
+  if (format !== FORMAT || typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1)
+    return undefined
   if (typeof keyId !== 'string' || !/^[0-9a-f]{16}$/.test(keyId)) return undefined
   if (typeof nonce !== 'string' || typeof sealed !== 'string') return undefined
-  const file = { version, keyId, nonce: Buffer.from(nonce, 'base64'), sealed: Buffer.from(sealed, 'base64') }
+  if (version === 1 ? host !== undefined : typeof host !== 'string') return undefined
+  const file = {
+    version,
+    keyId,
+    host: typeof host === 'string' ? host : undefined,
+    nonce: Buffer.from(nonce, 'base64'),
+    sealed: Buffer.from(sealed, 'base64'),
+  }
   return file.nonce.length === NONCE_SIZE_BYTES && file.sealed.length >= TAG_SIZE_BYTES ? file : undefined
 }
 
-function header(keyId: string): Buffer {
-  return Buffer.from(JSON.stringify([FORMAT, VERSION, keyId]))
-}
-
-function damaged(path: string, cause?: unknown): RegcreddError {
-  return new RegcreddError(
-    'KEYCHAIN_CORRUPT',
-    `${path} was damaged or changed by another hand; restore it from a backup, or move it away to begin with an empty keychain`,
-    { cause },
-  )
+function header({ version, keyId, host }: Header): Buffer {
+  return Buffer.from(JSON.stringify(version === 1 ? [FORMAT, version, keyId] : [FORMAT, version, keyId, host]))
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { RegcreddError } from '../errors.ts'
 import {
   connectDbus,
@@ -8,15 +9,21 @@ import {
   encodeStrings,
   socketOf,
 } from './dbus.ts'
+import { fault } from './faults.ts'
 
 const DESTINATION = 'org.freedesktop.secrets'
 const NO_OBJECT = '/'
 const ALIAS_ATTEMPTS = 3
 
-/** Whether the keyring is locked. */
+/** Whether the keyring is locked, and who may use a service name in it. */
 export type LockProbe = {
   /** Asks the keyring now. Throws KEYCHAIN_UNAVAILABLE when there is no telling, or none before `signal`. */
   ask(signal: AbortSignal): Promise<'locked' | 'unlocked'>
+  /**
+   * Makes the items of a service ours alone for as long as the connection lives; may be asked again at any time.
+   * Throws KEYCHAIN_UNAVAILABLE while another process on the bus has them.
+   */
+  claim(service: string, signal: AbortSignal): Promise<void>
   close(): void
 }
 
@@ -40,35 +47,38 @@ export function createLockProbe(environment: NodeJS.ProcessEnv): LockProbe {
   const socket = address === undefined ? undefined : socketOf(address)
   let connection: DbusConnection | undefined
   let connecting: Promise<DbusConnection> | undefined
+  let claimed = new Set<string>()
 
   async function connected(socketPath: string, signal: AbortSignal): Promise<DbusConnection> {
     if (connection !== undefined && !connection.isClosed()) return connection
     connecting ??= connectDbus(socketPath, signal).finally(() => {
       connecting = undefined
     })
-    connection = await connecting
+    const made = await connecting
+    // The bus forgets its names with the connection.
+    if (made !== connection) claimed = new Set()
+    connection = made
     return connection
   }
 
+  async function onBus<T>(signal: AbortSignal, work: (connection: DbusConnection) => Promise<T>): Promise<T> {
+    if (socket === undefined) throw fault('noBus')
+    try {
+      return await work(await connected(socket, signal))
+    } catch (cause) {
+      if (cause instanceof RegcreddError) throw cause
+      throw fault(signal.aborted ? 'silent' : 'busGone', {}, cause)
+    }
+  }
+
   return {
-    async ask(signal) {
-      if (socket === undefined) {
-        throw unavailable(
-          'there is no session bus; set DBUS_SESSION_BUS_ADDRESS to one with a keyring, or use the store "file"',
-        )
-      }
-      try {
-        return await askLocked(await connected(socket, signal), signal)
-      } catch (cause) {
-        if (cause instanceof RegcreddError) throw cause
-        if (signal.aborted)
-          throw unavailable('the keyring did not answer in time; is its daemon stopped or overloaded?', cause)
-        throw unavailable(
-          'the session bus cannot be reached, or does not speak as it must; is it running, for this user?',
-          cause,
-        )
-      }
-    },
+    ask: (signal) => onBus(signal, (bus) => askLocked(bus, signal)),
+    claim: (service, signal) =>
+      onBus(signal, async (bus) => {
+        if (claimed.has(service)) return
+        await requestName(bus, service, signal)
+        claimed.add(service)
+      }),
     close: () => connection?.close(),
   }
 }
@@ -82,7 +92,7 @@ async function askLocked(connection: DbusConnection, signal: AbortSignal): Promi
     body: encodeStrings('org.freedesktop.Secret.Collection', 'Locked'),
   })
   const locked = decodeBooleanVariant(property)
-  if (locked === undefined) throw unavailable('the keyring does not tell whether it is locked')
+  if (locked === undefined) throw fault('odd', { answer: 'without telling whether it is locked' })
   return locked ? 'locked' : 'unlocked'
 }
 
@@ -102,9 +112,33 @@ async function defaultCollection(connection: DbusConnection, signal: AbortSignal
     const path = decodeString(answer)
     if (path !== NO_OBJECT) return path
   }
-  throw unavailable(
-    'the keyring has no default collection; unlocking gnome-keyring-daemon for the first time makes one',
+  throw fault('noCollection')
+}
+
+/**
+ * Takes a name on the bus that stands for the service's items: whoever shares the bus shares the keyring, and the bus gives the name
+ * back when a process dies. Source: D-Bus specification § Bus names, RequestName.
+ */
+async function requestName(connection: DbusConnection, service: string, signal: AbortSignal): Promise<void> {
+  const doNotQueue = 4
+  const owners = [1, 4]
+  const digest = createHash('sha256').update(service).digest('hex').slice(0, 32)
+  const name = encodeStrings(`io.regcredd.Keychain.s${digest}`)
+  const flags = Buffer.alloc(Math.ceil(name.length / 4) * 4 - name.length + 4)
+  flags.writeUInt32LE(doNotQueue, flags.length - 4)
+  const answer = await orAbort(
+    connection.call({
+      destination: 'org.freedesktop.DBus',
+      path: '/org/freedesktop/DBus',
+      interface: 'org.freedesktop.DBus',
+      member: 'RequestName',
+      signature: 'su',
+      body: Buffer.concat([name, flags]),
+    }),
+    signal,
   )
+  if ('error' in answer) throw fault('odd', { answer: `${answer.error} when it was asked for a name on the bus` })
+  if (!owners.includes(answer.body.readUInt32LE(0))) throw fault('otherDaemon', { service })
 }
 
 async function ask(
@@ -115,9 +149,9 @@ async function ask(
   const answer = await orAbort(connection.call({ destination: DESTINATION, ...call }), signal)
   if ('body' in answer) return answer.body
   if (answer.error === 'org.freedesktop.DBus.Error.ServiceUnknown') {
-    throw unavailable('no keyring is on the session bus; is gnome-keyring-daemon (or another Secret Service) running?')
+    throw fault('noKeyring')
   }
-  throw unavailable(`the keyring answered ${answer.error}`)
+  throw fault('odd', { answer: answer.error })
 }
 
 async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -130,8 +164,4 @@ async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
-}
-
-function unavailable(detail: string, cause?: unknown): RegcreddError {
-  return new RegcreddError('KEYCHAIN_UNAVAILABLE', detail, { cause })
 }

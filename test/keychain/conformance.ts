@@ -125,6 +125,43 @@ export function describeKeychain({ name, skip = false, durable, open }: Store): 
       assert.equal(passwordOf(await keychain.get(KEY)), 'again')
     })
 
+    it('goes on with seq and version numbers where a deleted credential left them, and lists nothing of it', async (t) => {
+      const { keychain } = await open(t)
+      await keychain.update(KEY, () => ({ ...sample(KEY), seq: 7 }))
+      for (const [seq, version] of [
+        [9, 'v2'],
+        [11, 'v3'],
+      ] as const) {
+        assert.equal(await keychain.update(KEY, () => undefined), undefined)
+        assert.deepEqual(
+          [await keychain.get(KEY), await keychain.keys(), (await keychain.all()).size],
+          [undefined, [], 0],
+        )
+        assert.equal(
+          await keychain.update(KEY, (stored) => stored),
+          undefined,
+          'nothing is stored, and nothing is deleted twice',
+        )
+        const again = await keychain.update(KEY, (stored) => {
+          assert.equal(stored, undefined)
+          return sample(KEY, `of ${version}`)
+        })
+        assert.deepEqual([again?.seq, again?.current, again?.versions[0]?.id], [seq, version, version])
+        assert.deepEqual(again, await keychain.get(KEY))
+      }
+      assert.equal((await keychain.update('other.example', () => sample('other.example')))?.seq, 1)
+    })
+
+    it('gives all credentials at one go', async (t) => {
+      const { keychain } = await open(t)
+      const keys = Array.from({ length: 40 }, (_, index) => `r${index}.example`)
+      for (const key of keys) await keychain.update(key, () => sample(key, `of ${key}`))
+      await keychain.update('r0.example', () => undefined)
+      const all = await keychain.all()
+      assert.deepEqual([...all.keys()].sort(), keys.slice(1).sort())
+      for (const [key, read] of all) assert.equal(read instanceof Error ? read : passwordOf(read), `of ${key}`)
+    })
+
     it('shares no object with who wrote or read it', async (t) => {
       const { keychain } = await open(t)
       const written = sample(KEY)

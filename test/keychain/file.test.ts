@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -87,12 +87,81 @@ describe('the file store', () => {
     await assert.rejects(other.update(KEY, () => sample(KEY)))
   })
 
+  it('names the host and the key of a file that was carried here without its key', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    await keychain.close()
+    await cp(join(import.meta.dirname, 'fixtures/node-7.keychain.json'), path)
+    await assert.rejects(
+      (await open()).get(KEY),
+      hasCode(
+        'KEYCHAIN_UNAVAILABLE',
+        /encrypted with the key d452b5530ca92c6f of the host node-7, and the configured key is/,
+      ),
+    )
+  })
+
+  it('reads a file of the first format and writes the present one', async (t) => {
+    const { path, keyFile, open } = await store(t)
+    await cp(join(import.meta.dirname, 'fixtures/format-1.keychain.json'), path)
+    await writeFile(keyFile, Buffer.alloc(32, 7).toString('base64'))
+    const keychain = await open()
+    assert.equal(passwordOf(await keychain.get(KEY)), 'of format 1')
+    await keychain.update('b.example', () => sample('b.example'))
+    assert.match(await readFile(path, 'utf8'), /"version":2/)
+    assert.deepEqual(await keychain.keys(), ['b.example', KEY])
+  })
+
+  it('opens with any key of its key file, and encrypts with the first from the next start on', async (t) => {
+    const { path, keyFile, open } = await store(t)
+    const first = await open()
+    await first.update(KEY, () => sample(KEY, 'kept'))
+    await first.close()
+    const older = await readFile(keyFile, 'utf8')
+    const sealedWith = async () => JSON.parse(await readFile(path, 'utf8')).keyId
+    const before = await sealedWith()
+    await makeKeyFile(keyFile)
+    const newer = await readFile(keyFile, 'utf8')
+    await writeFile(keyFile, newer + older)
+    const second = await open()
+    assert.notEqual(await sealedWith(), before)
+    assert.equal(passwordOf(await second.get(KEY)), 'kept')
+    await second.close()
+    await writeFile(keyFile, newer)
+    assert.equal(passwordOf(await (await open()).get(KEY)), 'kept')
+  })
+
+  it('does not take a file that has vanished for an empty keychain, and writes nothing in its place', async (t) => {
+    const { path, open } = await store(t)
+    const keychain = await open()
+    await keychain.update(KEY, () => sample(KEY))
+    const whole = await readFile(path)
+    await rm(path)
+    for (const attempt of [keychain.get(KEY), keychain.all(), keychain.update('b.example', () => sample('b.example'))])
+      await assert.rejects(attempt, hasCode('KEYCHAIN_UNAVAILABLE', /as if it had never been; bring it back/))
+    await writeFile(path, whole, { mode: 0o600 })
+    assert.deepEqual(await keychain.keys(), [KEY])
+  })
+
+  it('stays the daemon’s when root opens and writes it', {
+    skip: process.getuid?.() !== 0 && 'needs root',
+  }, async (t) => {
+    const { path, folder, open } = await store(t)
+    await chown(folder, 65_534, 65_534)
+    await (await open()).update(KEY, () => sample(KEY))
+    for (const file of [path, `${path}.lock`]) {
+      const { uid, gid, mode } = await stat(file)
+      assert.deepEqual([uid, gid, mode & 0o7777], [65_534, 65_534, 0o600], file)
+    }
+  })
+
   it('names the version of a file that a newer regcredd wrote', async (t) => {
     const { path, open } = await store(t)
     const keychain = await open()
     await keychain.update(KEY, () => sample(KEY))
-    await writeFile(path, (await readFile(path, 'utf8')).replace('"version":1', '"version":2'))
-    await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_CORRUPT', /format 2/))
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"version":2', '"version":3'))
+    await assert.rejects(keychain.get(KEY), hasCode('KEYCHAIN_CORRUPT', /format 3/))
   })
 
   it('does not take a missing folder for an empty keychain', async (t) => {

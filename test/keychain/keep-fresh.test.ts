@@ -18,10 +18,10 @@ async function start(t: TestContext) {
   const keychain = keepKnown(
     {
       ...memory,
-      keys: async () => {
+      all: async () => {
         state.readings += 1
         if (state.broken !== undefined) throw state.broken
-        return memory.keys()
+        return memory.all()
       },
       get: async (key) => {
         if (state.broken !== undefined) throw state.broken

@@ -175,6 +175,49 @@ describe('a keychain that keeps what it knows', () => {
     })
   })
 
+  it('drops what it has not read for longer than it may keep it, and then says why it cannot lend it', async () => {
+    const { store, keychain, time } = setUp({ plaintextTtlMs: 60_000 })
+    for (const key of [KEY, 'b.example']) await store.update(key, () => sample(key, 'known'))
+    await keychain.refresh()
+    store.failWith('KEYCHAIN_LOCKED')
+    time.steadyMs += 30_000
+    await keychain.refresh()
+    time.steadyMs += 29_999
+    assert.equal(passwordOf((await keychain.lend(KEY))?.credential), 'known')
+    time.steadyMs += 1
+    assert.equal(keychain.knownCount(), 0)
+    await assert.rejects(keychain.lend(KEY), { code: 'KEYCHAIN_LOCKED' })
+    await assert.rejects(keychain.get('b.example'), { code: 'KEYCHAIN_LOCKED' })
+    assert.equal(keychain.known(KEY), undefined)
+    store.work()
+    assert.equal(passwordOf((await keychain.lend(KEY))?.credential), 'known')
+  })
+
+  it('counts the time that it may keep a credential anew with each reading and each writing', async () => {
+    const { store, keychain, time } = setUp({ plaintextTtlMs: 60_000 })
+    await keychain.update(KEY, () => sample(KEY, 'written'))
+    await store.update('b.example', () => sample('b.example', 'read'))
+    time.steadyMs += 40_000
+    await keychain.refresh()
+    time.steadyMs += 40_000
+    assert.equal(keychain.knownCount(), 2)
+  })
+
+  it('keeps what it knows for as long as it lives where it is told nothing else, and over any jump of the time of day', async () => {
+    const { store, keychain, clock, time } = setUp()
+    const short = setUp({ plaintextTtlMs: 60_000 })
+    for (const { store: one, keychain: its } of [{ store, keychain }, short]) {
+      await one.update(KEY, () => sample(KEY, 'known'))
+      await its.refresh()
+      one.failWith('KEYCHAIN_LOCKED')
+    }
+    time.steadyMs += 365 * 86_400_000
+    clock.now += 365 * 86_400_000
+    short.clock.now += 365 * 86_400_000
+    assert.equal(passwordOf((await keychain.lend(KEY))?.credential), 'known')
+    assert.equal(passwordOf((await short.keychain.lend(KEY))?.credential), 'known')
+  })
+
   it('takes an error of the change for no failure of the store', async () => {
     const { keychain } = setUp()
     await keychain.refresh()
@@ -188,10 +231,12 @@ describe('a keychain that keeps what it knows', () => {
   })
 })
 
-function setUp() {
+function setUp(options: { plaintextTtlMs?: number } = {}) {
   const clock = { now: 0 }
+  const time = { steadyMs: 0 }
   const store = faulty(createMemoryKeychain())
-  return { store, clock, keychain: keepKnown(store, { clock: () => clock.now }) }
+  const keychain = keepKnown(store, { clock: () => clock.now, steadyMs: () => time.steadyMs, ...options })
+  return { store, clock, time, keychain }
 }
 
 /** A store in memory that can be told to fail, to hang, and to hold back what it has read. */
@@ -226,6 +271,13 @@ function faulty(inner: Keychain) {
       const keys = await inner.keys()
       await gate
       return keys
+    },
+    async all() {
+      const all: Map<string, Credential | RegcreddError> = await inner.all()
+      if (failure?.key === undefined) check()
+      else all.set(failure.key, new RegcreddError(failure.code, 'for the test'))
+      await gate
+      return all
     },
     async get(key: string) {
       reads += 1

@@ -138,7 +138,7 @@ process.on('disconnect', () => process.exit())
 const calls = ${JSON.stringify(join(folder, 'calls'))}
 const number = () => readFileSync(calls).length
 const count = () => { appendFileSync(calls, '.'); return number() }
-const answer = () => process.send({ text: 'call ' + number() })
+const answer = () => process.send({ texts: ['call ' + number()] })
 process.on('message', () => { ${body} })
 process.send({ loaded: true })
 `,

@@ -35,7 +35,8 @@ describeKeychain({
     const service = `regcredd-conformance-${services}`
     return {
       keychain: { ...shared(service), close: async () => undefined },
-      reopen: async () => open(t, { service }).keychain,
+      // By the connection that holds the name.
+      reopen: async () => open(t, { service, probe: { ...sharedProbe(), close: () => undefined } }).keychain,
     }
   },
 })
@@ -43,8 +44,12 @@ describeKeychain({
 /** Most tests share one helper and one connection: each new client of the bus can crash gnome-keyring. */
 function shared(service: string) {
   helper ??= createHelperProcess({ timeoutMs: 5_000, environment: keyring.env })
+  return createOsKeychain({ service, timeoutMs: 5_000, helper, probe: sharedProbe() })
+}
+
+function sharedProbe(): LockProbe {
   probe ??= createLockProbe(keyring.env)
-  return createOsKeychain({ service, timeoutMs: 5_000, helper, probe })
+  return probe
 }
 
 describe('the store in the keyring', { skip }, () => {
@@ -202,16 +207,18 @@ describe('the store in the keyring', { skip }, () => {
     assert.equal(passwordOf(await keychain.get(KEY)), 'pass')
   })
 
-  it('remembers a credential whose entry in the list was lost', async (t) => {
+  it('does not take a keyring that has lost its list for an empty one: what is known stays known, and nothing is written', async (t) => {
     const { keychain, helper, service } = open(t)
-    await keychain.update(KEY, () => sample(KEY, 'kept'))
+    for (const key of [KEY, 'b.example']) await keychain.update(key, () => sample(key, 'kept'))
     const known = keepKnown(keychain, { clock: Date.now })
     await known.refresh()
-    await helper.call({ do: 'delete', service, account: '#index' })
-    await known.refresh()
-    assert.equal(passwordOf(known.known(KEY)), 'kept')
-    await known.update(KEY, countUp(KEY))
-    assert.deepEqual(await known.keys(), [KEY])
+    for (const account of [KEY, 'b.example', '#index']) await helper.call({ do: 'delete', service, account })
+    const { state, detail } = await known.refresh()
+    assert.equal(state, 'unavailable')
+    assert.match(String(detail), /as if it had never been; bring it back/)
+    for (const key of [KEY, 'b.example']) assert.equal(passwordOf(await known.get(key)), 'kept')
+    await assert.rejects(known.update(KEY, countUp(KEY)), { code: 'KEYCHAIN_UNAVAILABLE' })
+    assert.deepEqual(await open(t, { service, probe: says('unlocked') }).keychain.keys(), [])
   })
 
   it('puts no password into the argv or environment of the helper, nor more of its own environment than must be', async (t) => {
@@ -224,6 +231,26 @@ describe('the store in the keyring', { skip }, () => {
     }
     assert.equal((await readFile(`/proc/${helper.pid()}/coredump_filter`, 'utf8')).trim(), '00000000')
   })
+})
+
+it('two daemons cannot use one service name of a keyring at one time, and the second goes on when the first is gone', {
+  skip,
+}, async (t) => {
+  const { keychain: first, service } = open(t)
+  await first.update(KEY, () => sample(KEY, 'kept'))
+  const { keychain: second } = open(t, { service })
+  for (const attempt of [second.get(KEY), second.all(), second.update(KEY, countUp(KEY))])
+    await assert.rejects(attempt, {
+      code: 'KEYCHAIN_UNAVAILABLE',
+      message: /another regcredd .*"regcredd-test-\d+" already; stop that one/,
+    })
+  const known = keepKnown(second, { clock: Date.now })
+  assert.equal((await known.refresh()).state, 'unavailable')
+  assert.equal(await open(t).keychain.get(KEY), undefined, 'another name is free')
+  assert.equal(passwordOf(await first.get(KEY)), 'kept')
+  await first.close()
+  assert.equal((await known.refresh()).state, 'ready')
+  assert.equal(passwordOf(known.known(KEY)), 'kept')
 })
 
 it('a keyring that nobody has ever unlocked is not ready', { skip }, async (t) => {
@@ -254,6 +281,7 @@ function says(...answers: [State, ...State[]]): LockProbe {
       next = others.shift() ?? next
       return answer
     },
+    claim: async () => undefined,
     close: () => undefined,
   }
 }

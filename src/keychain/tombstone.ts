@@ -1,0 +1,71 @@
+import { Secret } from '../secret.ts'
+import type { Credential } from './credential.ts'
+import { fault } from './faults.ts'
+import { parseItem } from './item.ts'
+
+/** What is left of a credential that was deleted: how far its numbers had come, so that a later login goes on from there. */
+export type Tombstone = { seq: number; version: number }
+
+/** Reads an item of a store: a credential or what is left of one. Throws KEYCHAIN_CORRUPT. */
+export function parseEntry(key: string, text: Secret): { credential: Credential } | { tombstone: Tombstone } {
+  const tombstone = parseTombstone(key, text)
+  return tombstone === undefined ? { credential: parseItem(key, text) } : { tombstone }
+}
+
+/** `undefined` for any text that is not a tombstone. Throws KEYCHAIN_CORRUPT for one that is malformed. */
+export function parseTombstone(key: string, text: Secret): Tombstone | undefined {
+  const raw = parseJson(text)
+  if (!isObject(raw) || !Object.hasOwn(raw, 'deleted')) return undefined
+  const { schema, deleted } = raw
+  if (schema !== 1 || raw['key'] !== key || !isObject(deleted))
+    throw fault('malformed', { where: `the item of ${key}` })
+  const { seq, version } = deleted
+  if (!isCount(seq) || !isCount(version)) throw fault('malformed', { where: `the item of ${key}` })
+  return { seq, version }
+}
+
+export function formatTombstone(key: string, { seq, version }: Tombstone): Secret {
+  return new Secret(JSON.stringify({ schema: 1, key, deleted: { seq, version } }))
+}
+
+/** What to leave of a credential that is deleted: the deletion counts as a change of its labels. */
+export function tombstoneOf(credential: Credential): Tombstone {
+  return { seq: credential.seq + 1, version: highestVersion(credential) }
+}
+
+/** The same credential with numbers that come after those of one that was there before, so that no number comes twice. */
+export function continueAfter(before: Tombstone, credential: Credential): Credential {
+  const shift = (id: string) => `v${Number(id.slice(1)) + before.version}`
+  const label = (id: string | undefined) => (id === undefined ? undefined : shift(id))
+  return {
+    ...credential,
+    seq: before.seq + credential.seq,
+    current: label(credential.current),
+    pending: label(credential.pending),
+    previous: label(credential.previous),
+    versions: credential.versions.map((version) => ({ ...version, id: shift(version.id) })),
+    rotations: credential.rotations.map((record) => ({ ...record, version: shift(record.version) })),
+  }
+}
+
+export function highestVersion({ versions, rotations }: Credential): number {
+  const ids = [...versions.map(({ id }) => id), ...rotations.map(({ version }) => version)]
+  return Math.max(0, ...ids.map((id) => Number(id.slice(1))))
+}
+
+function parseJson(text: Secret): unknown {
+  try {
+    return JSON.parse(text.reveal())
+  } catch {
+    // parseItem says what is wrong with it.
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
