@@ -1,22 +1,20 @@
 import { join } from 'node:path'
-import { startContainerd } from '../helpers/containerd.ts'
+import { type ContainerdProgram, startContainerd } from '../helpers/containerd.ts'
 import { mustRun, type Node, newFolder, type Puller, type PullerKind, placeFiles } from './puller.ts'
-
-type Program = 'containerd' | 'containerd-2'
 
 const CERTS_DIR = '/etc/containerd/certs.d'
 
 /** As the kubelet pulls. */
-export function criPuller(name: string, program: Program): PullerKind {
+export function criPuller(name: string, program: ContainerdProgram): PullerKind {
   return { name, tools: [program, 'runc'], user: 'root', start: (node) => startCri(node, program) }
 }
 
-/** ctr of 1.6 resolves by itself; that of 2.x leaves it to the transfer service of the daemon unless `--local` is given. */
-export function ctrPuller(name: string, program: Program, ctr: string, flags: string[] = []): PullerKind {
+/** ctr of 1.x resolves by itself; that of 2.x leaves it to the transfer service of the daemon unless `--local` is given. */
+export function ctrPuller(name: string, program: ContainerdProgram, ctr: string, flags: string[] = []): PullerKind {
   return { name, tools: [program, ctr, 'runc'], user: 'root', start: (node) => startCtr(node, program, ctr, flags) }
 }
 
-async function startCri(node: Node, program: Program): Promise<Puller> {
+async function startCri(node: Node, program: ContainerdProgram): Promise<Puller> {
   const { folder, remove } = await newFolder()
   const at = await placeFiles('containerd', node, folder)
   const containerd = await startContainerd({ program, certsDir: at(CERTS_DIR) })
@@ -34,7 +32,7 @@ async function startCri(node: Node, program: Program): Promise<Puller> {
   }
 }
 
-async function startCtr(node: Node, program: Program, ctr: string, flags: string[]): Promise<Puller> {
+async function startCtr(node: Node, program: ContainerdProgram, ctr: string, flags: string[]): Promise<Puller> {
   const { folder, remove } = await newFolder()
   const at = await placeFiles('containerd', node, folder)
   const containerd = await startContainerd({ program, certsDir: join(folder, 'none') })

@@ -13,6 +13,7 @@ import { newFolder, type PullerKind, placeFiles } from './puller.ts'
 /** The columns of the table in docs/clients.md. */
 const columns: [head: string, kind: PullerKind][] = [
   ['containerd 1.6', criPuller('containerd 1.6', 'containerd')],
+  ['containerd 1.7', criPuller('containerd 1.7', 'containerd-1')],
   ['containerd 2.4', criPuller('containerd 2.4', 'containerd-2')],
   ['skopeo 1.9', skopeoPuller],
   ['podman 4.3', podmanPuller],
@@ -26,7 +27,7 @@ const said: Record<Exclude<(typeof answers)[number], 'down'>, RegExp> = {
   '503': /needs a credential and none is stored/,
 }
 const forms: Fallback[] = ['never', 'origin']
-const skip = skipWithoutRootAnd('containerd', 'containerd-2', 'runc') || skipWithout('skopeo', 'podman')
+const skip = skipWithoutRootAnd('containerd', 'containerd-1', 'containerd-2', 'runc') || skipWithout('skopeo', 'podman')
 
 describe('what clients do when the daemon does not give the image', { skip }, () => {
   const fates = new Map<string, Fate>()
@@ -83,7 +84,7 @@ describe('what clients do when the daemon does not give the image', { skip }, ()
 
   test('with "origin", once a manifest came from the daemon, containerd goes on to the registry for a blob; skopeo and podman fail', () => {
     const outcomes = columns.map(([head]) => fates.get(`origin blob ${head}`)?.outcome)
-    assert.deepEqual(outcomes, ['image', 'image', 'fails', 'fails'])
+    assert.deepEqual(outcomes, ['image', 'image', 'image', 'fails', 'fails'])
     assert.match(fates.get('origin blob skopeo 1.9')?.words ?? '', /blob.*502|502.*blob/)
   })
 
@@ -94,7 +95,7 @@ describe('what clients do when the daemon does not give the image', { skip }, ()
       (answer) =>
         `| ${answer} | ${columns.map(([one]) => cell(answer, fates.get(`never ${answer} ${one}`))).join(' | ')} |`,
     )
-    const measured = [head, '|---|---|---|---|---|', ...rows].join('\n')
+    const measured = [head, '|---|---|---|---|---|---|', ...rows].join('\n')
     const start = document.indexOf(head)
     assert.equal(document.slice(start, start + measured.length), measured, `measured:\n${measured}`)
   })
@@ -108,13 +109,13 @@ function cell(answer: (typeof answers)[number], fate: Fate | undefined): string 
   return `${fate.requests} request${fate.requests === 1 ? '' : 's'}${isSaid ? ', our words' : ''}`
 }
 
-test('a config_path of two folders: containerd 1.6 reads both, 2.4 neither and asks the registry itself', {
+test('a config_path of two folders: containerd 1.6 and 1.7 read both, 2.4 neither and asks the registry itself', {
   skip,
 }, async (t) => {
   const stage = await startStage()
   t.after(() => stage.close())
   const asked: [string, boolean][] = []
-  for (const program of ['containerd', 'containerd-2'] as const) {
+  for (const program of ['containerd', 'containerd-1', 'containerd-2'] as const) {
     const { folder, remove } = await newFolder()
     t.after(remove)
     const at = await placeFiles('containerd', stage.nodeFor('never'), folder)
@@ -129,6 +130,7 @@ test('a config_path of two folders: containerd 1.6 reads both, 2.4 neither and a
   }
   assert.deepEqual(asked, [
     ['containerd', false],
+    ['containerd-1', false],
     ['containerd-2', true],
   ])
 })

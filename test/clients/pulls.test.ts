@@ -22,6 +22,8 @@ const runnable = allImages.filter((name) => name !== 'artifact')
 const kinds: [kind: PullerKind, images: readonly ImageName[]][] = [
   [criPuller('containerd 1.6 by CRI', 'containerd'), runnable],
   [ctrPuller('containerd 1.6 by ctr', 'containerd', 'ctr'), runnable],
+  [criPuller('containerd 1.7 by CRI', 'containerd-1'), runnable],
+  [ctrPuller('containerd 1.7 by ctr', 'containerd-1', 'ctr-1'), runnable],
   [criPuller('containerd 2.4 by CRI', 'containerd-2'), runnable],
   [ctrPuller('containerd 2.4 by ctr, transfer service', 'containerd-2', 'ctr-2'), runnable],
   [ctrPuller('containerd 2.4 by ctr --local', 'containerd-2', 'ctr-2', ['--local']), runnable],

@@ -11,7 +11,17 @@ const rows = [...document.matchAll(/^\| ([^|]+) \| (\d+\.\d+) \| ([\w-]+) \|/gm)
 describe('docs/support.md', () => {
   test('has every client and registry of the tests', () => {
     assert.deepEqual(rows.map(([, , , part]) => part).toSorted(), [
-      ...['buildah', 'containerd', 'containerd-2', 'crane', 'distribution', 'docker-registry', 'podman', 'skopeo'],
+      ...[
+        'buildah',
+        'containerd',
+        'containerd-1',
+        'containerd-2',
+        'crane',
+        'distribution',
+        'docker-registry',
+        'podman',
+        'skopeo',
+      ],
     ])
   })
 

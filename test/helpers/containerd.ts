@@ -23,10 +23,12 @@ export type Containerd = {
   stop: () => Promise<void>
 }
 
+export type ContainerdProgram = 'containerd' | 'containerd-1' | 'containerd-2'
+
 export type ContainerdOptions = {
   certsDir?: string
-  /** Debian's 1.6, or `containerd-2`. */
-  program?: 'containerd' | 'containerd-2'
+  /** Debian's 1.6 (`containerd`), 1.7 or 2.x. */
+  program?: ContainerdProgram
   /** What stands for `config_path`, where it is not `certsDir` alone. */
   configPath?: string
 }
@@ -49,7 +51,7 @@ export async function startContainerd({
   await mkdir(certs, { recursive: true })
   const socketPath = join(dir, 'containerd.sock')
   const configFile = join(dir, 'config.toml')
-  const configuration = program === 'containerd' ? configuration1 : configuration2
+  const configuration = program === 'containerd-2' ? configuration2 : configuration1
   await writeFile(configFile, configuration(dir, socketPath, configPath ?? certs))
   // It says so itself before the plugins serve; the first call waits for them.
   const server = await startServer({ tool, args: ['--config', configFile], ready: /containerd successfully booted/ })

@@ -6,6 +6,7 @@ import { cacheDir, isExecutable, projectDir, say } from './machine.mjs'
 import { versionOf } from './tools.mjs'
 
 const containerd = 'github.com/containerd/containerd/v2'
+const containerd1 = 'github.com/containerd/containerd'
 const distribution = 'github.com/distribution/distribution/v3'
 const crane = 'github.com/google/go-containerregistry'
 // The names tell them from Debian's containerd, ctr and docker-registry. Times: two cores, empty caches.
@@ -42,6 +43,24 @@ const goTools = [
     of: containerd,
     command: 'ctr',
     module: 'containerd',
+    stamp: 'version.Version',
+    probe: ['--version'],
+    usualTime: '10 seconds',
+  },
+  {
+    name: 'containerd-1',
+    of: containerd1,
+    command: 'containerd',
+    module: 'containerd-1',
+    stamp: 'version.Version',
+    probe: ['--version'],
+    usualTime: '2 minutes',
+  },
+  {
+    name: 'ctr-1',
+    of: containerd1,
+    command: 'ctr',
+    module: 'containerd-1',
     stamp: 'version.Version',
     probe: ['--version'],
     usualTime: '10 seconds',
