@@ -18,7 +18,7 @@ export const catalogue = {
   CALLER_REFUSED: {
     status: 403,
     oci: 'DENIED',
-    message: 'this proxy needs a caller token, and the request carried none or a wrong one',
+    message: 'this proxy does not let the caller in',
   },
   PULL_SECRET_REQUIRED: {
     status: 401,

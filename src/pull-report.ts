@@ -2,6 +2,7 @@ import type { PullBegin, PullEnd } from './audit/record.ts'
 import { toRegcreddError } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { Caller } from './proxy/caller.ts'
 import type { Exchange, Outcome } from './proxy/exchange.ts'
 
 export type PullReport = {
@@ -27,7 +28,7 @@ export function createPullReport(parts: {
         type: 'pull.begin',
         id,
         peer,
-        caller: caller?.kind === 'pull-secret' ? `pull-secret ${caller.version}` : (caller?.kind ?? 'unknown'),
+        caller: wordsOf(caller),
         method: pull.method,
         registry: registry.name,
         repository: pull.repository,
@@ -62,6 +63,12 @@ export function createPullReport(parts: {
       }
     },
   }
+}
+
+function wordsOf(caller: Caller | undefined): string {
+  if (caller?.kind === 'pull-secret') return `pull-secret ${caller.version}`
+  if (caller?.kind === 'mtls') return `mtls ${caller.name}`
+  return caller?.kind ?? 'unknown'
 }
 
 function endRecord(exchange: Exchange, outcome: Outcome, durationMs: number): PullEnd {

@@ -1,5 +1,7 @@
 import type { ConfigFile } from './schema.ts'
 
+export type { ProxyTls } from './proxy-tls.ts'
+
 /** An address to listen on; `host` is an IP literal. */
 export type ListenAddress = { host: string; port: number }
 
@@ -22,7 +24,7 @@ export type Registry = {
   allowAddresses: string[]
   credential: 'optional' | 'required'
   /** Absent: as `proxy.callers` says. */
-  callers: 'token' | 'pull-secret' | 'open' | undefined
+  callers: 'token' | 'pull-secret' | 'mtls' | 'open' | undefined
   canary: string | undefined
   limits: { connectTimeoutMs: number; answerTimeoutMs: number; maxConnections: number }
 }

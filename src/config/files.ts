@@ -15,7 +15,7 @@ export function readCertificates(path: string, at: string, readFile: ReadFile, r
   const text = readText(path, at, readFile, report)
   if (text === undefined) return undefined
   if (text.includes('PRIVATE KEY-----')) {
-    report(at, 'holds a private key', 'only certificates of authorities belong there')
+    report(at, 'holds a private key', 'only certificates belong there')
     return undefined
   }
   const certificates = text.match(CERTIFICATE) ?? []

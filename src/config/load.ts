@@ -9,6 +9,7 @@ import { checkAbsolute, type ReadFile, readText } from './files.ts'
 import { formProblems } from './form.ts'
 import { resolveMirrors } from './mirror-entry.ts'
 import { ConfigError, type Problem, type Report } from './problem.ts'
+import { checkProxyTls } from './proxy-tls.ts'
 import { resolveName, resolveRegistry } from './registry-entry.ts'
 import { configFile, mirrorEntry, registryEntry } from './schema.ts'
 
@@ -46,6 +47,7 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   }
   const registries = resolveRegistries(file['registries'], readFile, report)
   const proxy = resolveProxy(salvage(sections.proxy, file['proxy']), report)
+  if (proxy !== undefined) checkProxyTls(proxy, registries ?? [], readFile, report)
   const health = resolveHealth(salvage(sections.health, file['health']), report)
   const isSamePort = proxy?.listen.port === health?.listen.port && proxy?.listen.host === health?.listen.host
   if (proxy !== undefined && proxy.listen.port !== 0 && isSamePort)

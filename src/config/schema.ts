@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { proxyTls } from './proxy-tls.ts'
 
-const CALLER_MODES = ['token', 'pull-secret', 'open'] as const
+const CALLER_MODES = ['token', 'pull-secret', 'mtls', 'open'] as const
 const LOOPBACK_PROXY = '127.0.0.1:5050'
 const LOOPBACK_HEALTH = '127.0.0.1:5051'
 
@@ -133,7 +134,7 @@ export const configFile = z.strictObject({
         .enum(CALLER_MODES)
         .default('token')
         .describe(
-          '`token`: a pull must carry the caller token. `pull-secret`: a pull must carry the very credential that is lent to it, as the `imagePullSecrets` of its pod. `open`: whoever reaches the port may pull, every process and hostNetwork pod of the node.',
+          '`token`: a pull must carry the caller token. `pull-secret`: a pull must carry the very credential that is lent to it, as the `imagePullSecrets` of its pod. `mtls`: the caller must show a client certificate that an authority of `proxy.tls.clientCaFile` has signed. `open`: whoever reaches the port may pull, every process and hostNetwork pod of the node.',
         ),
       callerTokenFile: z
         .string()
@@ -145,6 +146,9 @@ export const configFile = z.strictObject({
         .describe(
           'The registry of requests without `ns` and without a path prefix (dockerd mirrors), if it is listed.',
         ),
+      tls: proxyTls
+        .optional()
+        .describe('Makes the listener speak TLS, and nothing else. Absent: plain HTTP, on the loopback alone.'),
       drainTimeoutMs: milliseconds(30_000).describe('How long pulls under way may go on after SIGTERM.'),
       headersTimeoutMs: milliseconds(10_000).describe('How long a caller may take to send its request head.'),
       maxConnections: z.int().min(1).max(65_535).default(4_096).describe('Connections of callers at one time.'),

@@ -4,6 +4,7 @@ import type { KnownKeychain } from '../keychain/known.ts'
 import { type PullProxy, startProxy } from '../proxy/listener.ts'
 import { createPreference } from '../proxy/preference.ts'
 import { createSender } from '../proxy/sender.ts'
+import { followTlsFiles } from '../proxy/tls-files.ts'
 import { createPullReport } from '../pull-report.ts'
 import type { Base } from './part.ts'
 import type { Upstream } from './upstream.ts'
@@ -21,6 +22,8 @@ export async function startPulls(
   const isTokenUsed = callers === 'token' || config.registries.some((registry) => registry.callers === 'token')
   const callerTokens = isTokenUsed ? await followCallerTokens(callerTokenFile, log) : undefined
   stack.defer(() => callerTokens?.close())
+  const tls = config.proxy.tls && (await followTlsFiles(config.proxy.tls, listen, log))
+  stack.defer(() => tls?.close())
   const proxy = await startProxy(
     listen,
     { headersTimeoutMs, maxConnections },
@@ -28,6 +31,7 @@ export async function startPulls(
       registries: config.registries,
       defaultRegistry: config.proxy.defaultRegistry,
       callers,
+      tls,
       callerTokens: () => callerTokens?.now() ?? [],
       nowMs,
       sender,

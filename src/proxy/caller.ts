@@ -3,11 +3,19 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { RegcreddError } from '../errors.ts'
 import { type Credential, versionOf } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
+import type { ShownCertificate } from './client-certificate.ts'
 
-export type CallerMode = 'token' | 'pull-secret' | 'open'
+export type CallerMode = 'token' | 'pull-secret' | 'mtls' | 'open'
 
-/** Who asks. A shared token says that the caller may read hosts.toml, and no more; a pull secret names a version of the credential. */
-export type Caller = { kind: 'open' } | { kind: 'token' } | { kind: 'pull-secret'; version: string }
+/**
+ * Who asks. A shared token says that the caller may read hosts.toml, and no more; a pull secret names a version of the credential, a
+ * certificate whom its authority gave it to.
+ */
+export type Caller =
+  | { kind: 'open' }
+  | { kind: 'token' }
+  | { kind: 'pull-secret'; version: string }
+  | { kind: 'mtls'; name: string }
 
 /** The header that `[host."…".header]` of hosts.toml sets. */
 export const CALLER_TOKEN_HEADER = 'regcredd-token'
@@ -23,7 +31,8 @@ export function callerByToken(headers: IncomingHttpHeaders, tokens: readonly Sec
   const own = headers[CALLER_TOKEN_HEADER]
   const shown = typeof own === 'string' ? own : basicLogin(headers)?.password
   const isGood = shown !== undefined && tokens.some((token) => sameText(shown, token.reveal()))
-  if (!isGood) throw new RegcreddError('CALLER_REFUSED')
+  if (!isGood)
+    throw new RegcreddError('CALLER_REFUSED', 'it needs a caller token, and the request carried none or a wrong one')
   return { kind: 'token' }
 }
 
@@ -44,6 +53,22 @@ export function callerByPullSecret(headers: IncomingHttpHeaders, credential: Cre
   })[0]
   if (login === undefined || found === undefined) throw new RegcreddError('PULL_SECRET_WRONG')
   return { kind: 'pull-secret', version: found.id }
+}
+
+/**
+ * Lets a caller through whose connection stands on a client certificate of the listed authorities. It may end while the connection
+ * stands, so its times are looked at for each request.
+ * @throws CALLER_REFUSED
+ */
+export function callerByCertificate(shown: ShownCertificate, wallNowMs: number): Caller {
+  if ('fault' in shown) throw refusedCertificate(shown.fault)
+  if (wallNowMs > shown.toMs) throw refusedCertificate('it has expired')
+  if (wallNowMs < shown.fromMs) throw refusedCertificate('it is not good yet')
+  return { kind: 'mtls', name: shown.name }
+}
+
+function refusedCertificate(fault: string): RegcreddError {
+  return new RegcreddError('CALLER_REFUSED', `it needs a client certificate: ${fault}`)
 }
 
 function basicLogin(headers: IncomingHttpHeaders): BasicLogin | undefined {

@@ -4,9 +4,13 @@ import type { Socket } from 'node:net'
 /**
  * Keeps a server's connections below `maxConnections` in such a way that connections which ask for nothing (half-open heads, idle
  * keep-alive) cannot starve those that do: the longest idle one makes room for a new one, and a new one is refused only when all
- * are at work.
+ * are at work. Requests may come by a socket of another layer: `connectionUnder` gives the connection that was accepted for it.
  */
-export function limitConnections(server: Server, maxConnections: number): void {
+export function limitConnections(
+  server: Server,
+  maxConnections: number,
+  connectionUnder: (socket: Socket) => Socket,
+): void {
   /** Connections without a request under way, the longest idle first. */
   const idle = new Set<Socket>()
   let open = 0
@@ -29,7 +33,8 @@ export function limitConnections(server: Server, maxConnections: number): void {
     underWay.set(socket, requests)
     return requests
   }
-  server.on('request', ({ socket }, response) => {
+  server.on('request', (request, response) => {
+    const socket = connectionUnder(request.socket)
     count(socket, 1)
     idle.delete(socket)
     response.once('close', () => {

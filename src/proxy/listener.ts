@@ -1,31 +1,32 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { listenFailure } from '../listen-failure.ts'
-import type { Secret } from '../secret.ts'
 import { passOn, refuse } from './answer.ts'
-import { CALLER_TOKEN_HEADER, type Caller, type CallerMode, callerByPullSecret, callerByToken } from './caller.ts'
+import { type Caller, callerByCertificate, callerByPullSecret, callerByToken } from './caller.ts'
+import type { ShownCertificate } from './client-certificate.ts'
 import { limitConnections } from './connection-limit.ts'
 import { drain } from './drain.ts'
 import { Exchange, type Outcome } from './exchange.ts'
 import { findRegistry } from './find-registry.ts'
 import { checkHost } from './host-header.ts'
 import { parsePull } from './parse-pull.ts'
+import { type PingParts, ping } from './ping.ts'
 import { type ServeParts, servePull } from './serve.ts'
+import type { TlsFiles } from './tls-files.ts'
+import { createTlsServer } from './tls-server.ts'
 
-export type ProxyParts = ServeParts & {
-  registries: readonly Registry[]
-  defaultRegistry: string
-  /** Who may pull where a registry does not say. */
-  callers: CallerMode
-  /** Those that are good now. */
-  callerTokens(): readonly Secret[]
-  nowMs(): number
-  /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
-  begun(exchange: Exchange): void
-  /** Called once for each request. */
-  ended(exchange: Exchange, outcome: Outcome): void
-}
+export type ProxyParts = ServeParts &
+  PingParts & {
+    defaultRegistry: string
+    /** Absent: plain HTTP. */
+    tls: TlsFiles | undefined
+    /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
+    begun(exchange: Exchange): void
+    /** Called once for each request. */
+    ended(exchange: Exchange, outcome: Outcome): void
+  }
 
 export type ProxyLimits = { headersTimeoutMs: number; maxConnections: number }
 
@@ -40,6 +41,8 @@ export type PullProxy = {
 /** One for all: an abort without a reason makes a DOMException, which costs more than parsing the request. */
 const GONE = new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away')
 
+const NO_TLS: ShownCertificate = { fault: 'this listener speaks no TLS' }
+
 const STATUS_OF_FAULT = new Map([
   ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
   ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
@@ -51,20 +54,21 @@ const STATUS_OF_FAULT = new Map([
  */
 export async function startProxy(listen: ListenAddress, limits: ProxyLimits, parts: ProxyParts): Promise<PullProxy> {
   const underWay = new Set<Promise<void>>()
-  const server = createServer(
-    {
-      headersTimeout: limits.headersTimeoutMs,
-      connectionsCheckingInterval: 1_000,
-      requestTimeout: 0,
-      keepAliveTimeout: 60_000,
-      noDelay: true,
-    },
-    (request, response) => {
-      const served = serve(request, response, parts).finally(() => underWay.delete(served))
-      underWay.add(served)
-    },
-  )
-  limitConnections(server, limits.maxConnections)
+  const options: ServerOptions & { headersTimeout: number } = {
+    headersTimeout: limits.headersTimeoutMs,
+    connectionsCheckingInterval: 1_000,
+    requestTimeout: 0,
+    keepAliveTimeout: 60_000,
+    noDelay: true,
+  }
+  const tls = parts.tls && createTlsServer(options, parts.tls)
+  const server: Server = tls?.server ?? createServer(options)
+  const certificateOf = tls?.certificateOf ?? (() => NO_TLS)
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const served = serve(request, response, certificateOf, parts).finally(() => underWay.delete(served))
+    underWay.add(served)
+  })
+  limitConnections(server, limits.maxConnections, tls?.connectionUnder ?? ((socket) => socket))
   // Without it node invites the body first (100 Continue), which no pull has.
   server.on('checkContinue', (request, response) => void server.emit('request', request, response))
   server.on('connect', (_request, socket) => {
@@ -84,11 +88,22 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
       new Promise((resolve, reject) =>
         server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
       ),
-    close: (drainTimeoutMs) => drain(server, drainTimeoutMs, underWay),
+    close: (drainTimeoutMs) => {
+      const drained = drain(server, drainTimeoutMs, underWay)
+      tls?.dropHandshakes()
+      return drained
+    },
   }
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Promise<void> {
+type CertificateOf = (socket: Socket) => ShownCertificate
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  certificateOf: CertificateOf,
+  parts: ProxyParts,
+): Promise<void> {
   const gone = new AbortController()
   response.on('close', () => {
     if (!response.writableFinished) gone.abort(GONE)
@@ -103,7 +118,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, parts: 
   // What is unread of a body must not be waited for, nor be taken for a next request.
   if (hasBody(request)) response.setHeader('connection', 'close')
   try {
-    exchange.settle(await answer(exchange, request, response, parts))
+    exchange.settle(await answer(exchange, request, response, certificateOf, parts))
   } catch (thrown) {
     exchange.settle(refuse(thrown, exchange.pull, response))
   }
@@ -113,72 +128,37 @@ async function answer(
   exchange: Exchange,
   request: IncomingMessage,
   response: ServerResponse,
+  certificateOf: CertificateOf,
   parts: ProxyParts,
 ): Promise<Outcome> {
   checkHost(request)
   const pull = parsePull(request.method, request.url, parts.defaultRegistry)
   exchange.pull = pull
   if (hasBody(request)) throw new RegcreddError('REQUEST_MALFORMED', 'a pull has no body')
-  if (pull.kind === 'ping') return ping(request, response, parts)
+  if (pull.kind === 'ping') return ping(request, response, certificateOf(request.socket), parts)
   const registry = findRegistry(parts.registries, pull.host, pull.repository)
   exchange.registry = registry
-  exchange.caller = await callerOf(registry, request, parts)
+  exchange.caller = await callerOf(registry, request, certificateOf, parts)
   parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
   return passOn(pull, served, response, registry.limits.answerTimeoutMs)
 }
 
-async function callerOf(registry: Registry, request: IncomingMessage, parts: ProxyParts): Promise<Caller> {
+async function callerOf(
+  registry: Registry,
+  request: IncomingMessage,
+  certificateOf: CertificateOf,
+  parts: ProxyParts,
+): Promise<Caller> {
   const mode = registry.callers ?? parts.callers
   if (mode === 'open') return { kind: 'open' }
+  if (mode === 'mtls') return callerByCertificate(certificateOf(request.socket), parts.wallNowMs())
   if (mode === 'token') return callerByToken(request.headers, parts.callerTokens())
   return callerByPullSecret(request.headers, await parts.lend(registry.name))
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-}
-
-/**
- * `/v2/` is answered here, whatever the registry's state. Without a caller token it challenges, since podman, skopeo and dockerd take
- * from it whether to authenticate; containerd never asks it, so no pod's own secret is drawn out by this.
- */
-function ping(request: IncomingMessage, response: ServerResponse, parts: ProxyParts): Outcome {
-  const isLetIn = parts.callers === 'open' || mayPing(request, parts)
-  const status = isLetIn ? 200 : 401
-  if (!isLetIn) response.setHeader('www-authenticate', 'Basic realm="regcredd"')
-  const body = '{}'
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': body.length,
-    'docker-distribution-api-version': 'registry/2.0',
-  })
-  response.end(body)
-  return {
-    status,
-    bytes: body.length,
-    complete: true,
-    digest: undefined,
-    // Asking without anything is how clients learn that they must show something.
-    code: isLetIn || !showsSomething(request) ? undefined : 'CALLER_REFUSED',
-    cause: undefined,
-  }
-}
-
-function showsSomething({ headers }: IncomingMessage): boolean {
-  return headers.authorization !== undefined || headers[CALLER_TOKEN_HEADER] !== undefined
-}
-
-/** A pull secret is looked at when a registry is named; here it is enough that one is shown. */
-function mayPing(request: IncomingMessage, parts: ProxyParts): boolean {
-  if (parts.callers === 'pull-secret') return request.headers.authorization !== undefined
-  try {
-    callerByToken(request.headers, parts.callerTokens())
-    return true
-  } catch (thrown) {
-    if (thrown instanceof RegcreddError) return false
-    throw thrown
-  }
 }
 
 function listenOn(server: Server, listen: ListenAddress): Promise<void> {

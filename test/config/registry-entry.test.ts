@@ -103,7 +103,7 @@ const refused: [what: string, parsed: unknown, problem: string][] = [
   [
     'a CA beside its private key',
     withRegistry({ caFile: '/key.pem' }),
-    'registries[0].caFile: holds a private key (only certificates of authorities belong there)',
+    'registries[0].caFile: holds a private key (only certificates belong there)',
   ],
   ['a relative path', withRegistry({ caFile: 'ca.pem' }), 'registries[0].caFile: must be an absolute path'],
   [

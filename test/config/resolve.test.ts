@@ -122,7 +122,7 @@ const refused: [what: string, parsed: unknown, problem: string][] = [
   [
     'a key of another store',
     { ...withRegistry({}), keychain: { store: 'os', keyFile: '/k' } },
-    'keychain.keyFile: is no key that regcredd knows (it belongs in keychain with store "file" or admin.tls)',
+    'keychain.keyFile: is no key that regcredd knows (it belongs in keychain with store "file" or proxy.tls or admin.tls)',
   ],
   [
     'a key of every object',

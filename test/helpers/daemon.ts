@@ -117,9 +117,8 @@ export async function startDaemon({
       daemon.pid = server.pid
       daemon.proxy = proxy
       daemon.health = `http://127.0.0.1:${health}`
-      if ((written.proxy as { callers?: string }).callers !== 'open') {
-        daemon.callerToken = (await readFile(join(folder, 'state/caller-token'), 'utf8')).trim()
-      }
+      // There is none where no registry asks for it.
+      daemon.callerToken = (await readFile(join(folder, 'state/caller-token'), 'utf8').catch(() => '')).trim()
       // The next start takes the same ports, as a real one does.
       await writeFile(
         configFile,

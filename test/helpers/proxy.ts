@@ -6,6 +6,7 @@ import type { Exchange, Outcome } from '../../src/proxy/exchange.ts'
 import { type ProxyLimits, type PullProxy, startProxy } from '../../src/proxy/listener.ts'
 import { createPreference } from '../../src/proxy/preference.ts'
 import { createSender } from '../../src/proxy/sender.ts'
+import type { TlsFiles } from '../../src/proxy/tls-files.ts'
 import { Secret } from '../../src/secret.ts'
 import { type Agents, createAgents } from '../../src/upstream/agents.ts'
 import { createLoginBreaker, type LoginBreaker } from '../../src/upstream/login-breaker.ts'
@@ -55,7 +56,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
 /** The proxy room with the real upstream room, in this process, on a port of its own. */
 export async function startTestProxy(
   registries: Registry[],
-  callers: { mode: CallerMode; token?: Secret } = { mode: 'open' },
+  callers: { mode: CallerMode; token?: Secret; tls?: TlsFiles } = { mode: 'open' },
   limits: ProxyLimits = { headersTimeoutMs: 2_000, maxConnections: 100 },
 ): Promise<TestProxy> {
   const credentials = new Map<string, Credential>()
@@ -81,6 +82,7 @@ export async function startTestProxy(
   const proxy = await startProxy({ host: '127.0.0.1', port: 0 }, limits, {
     registries,
     defaultRegistry: 'docker.io',
+    tls: callers.tls,
     callers: callers.mode,
     callerTokens: () => (callers.token === undefined ? [] : [callers.token]),
     nowMs,

@@ -82,7 +82,7 @@ test('skopeo pulls the same by path prefix, with the caller token as its passwor
   const found = await skopeoInspect(reference, { login: { username: 'node', password: daemon.callerToken } })
   assert.deepEqual([found.Digest, found.Layers], [image.manifestDigest, image.layerDigests])
   const { code, stderr } = await skopeo('inspect', daemon.proxy, [`docker://${reference}`])
-  assert.ok(code !== 0 && /denied: this proxy needs a caller token/.test(stderr), stderr)
+  assert.ok(code !== 0 && /denied: this proxy does not let the caller in: it needs a caller token/.test(stderr), stderr)
 })
 
 test('a rotation in staging order costs containerd no pull', { skip }, async () => {
