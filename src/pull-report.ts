@@ -7,24 +7,24 @@ import type { Exchange, Outcome } from './proxy/exchange.ts'
 
 export type PullReport = {
   /** Before the first byte goes to the registry. @throws AUDIT_UNAVAILABLE */
-  begun(exchange: Exchange): void
+  begun(exchange: Exchange): Promise<void>
   /** When a request has ended: its end record, one line of the log, its counts. Never throws. */
   ended(exchange: Exchange, outcome: Outcome): void
 }
 
 /** Turns what happened at the proxy into records, a log line and counts; the proxy itself knows of none of them. */
 export function createPullReport(parts: {
-  record: (event: PullBegin | PullEnd) => void
+  record: (event: PullBegin | PullEnd) => Promise<void>
   log: Logger
   metrics: Metrics
   nowMs: () => number
 }): PullReport {
   const begunIds = new Set<string>()
   return {
-    begun(exchange) {
+    async begun(exchange) {
       const { id, peer, caller, pull, registry } = exchange
       if (pull === undefined || registry === undefined) throw new TypeError('only a pull of a listed registry begins')
-      parts.record({
+      await parts.record({
         type: 'pull.begin',
         id,
         peer,
@@ -55,12 +55,10 @@ export function createPullReport(parts: {
         parts.metrics.rateLimitSeen({ registry: registry.name, ...rateLimit })
       logLine(parts.log, exchange, outcome, durationMs)
       if (!wasBegun) return
-      try {
-        parts.record(endRecord(exchange, outcome, durationMs))
-      } catch (thrown) {
+      parts.record(endRecord(exchange, outcome, durationMs)).catch((thrown: unknown) => {
         // The answer is under way or done; the audit itself counts the lost record and closes for the next pull.
         parts.log.error({ id: exchange.id, err: toRegcreddError(thrown) }, 'the end of a pull could not be recorded')
-      }
+      })
     },
   }
 }

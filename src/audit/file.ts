@@ -8,9 +8,11 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readSync,
   writeSync,
 } from 'node:fs'
+import { join } from 'node:path'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { fromLine } from './line.ts'
 
@@ -103,6 +105,15 @@ export function lastSeqOf(path: string): number {
   } finally {
     closeSync(fd)
   }
+}
+
+/** Where the file is new because a rotation came just before a stop, the numbers go on from the files that it was moved to. */
+export function highestRotatedSeq(folder: string, auditFile: string): number {
+  const rotated = readdirSync(folder).filter(
+    (name) => name.startsWith(`${auditFile}.`) || name.startsWith(`${auditFile}-`),
+  )
+  const plain = rotated.filter((name) => !/\.(gz|xz|zst|bz2)$/.test(name))
+  return Math.max(0, ...plain.map((name) => lastSeqOf(join(folder, name))))
 }
 
 function openOrCreate(path: string): number {

@@ -17,7 +17,7 @@ export async function startPulls(
   const { tokens, breaker, rateLimits } = upstream
   const sender = createSender(upstream.agentsOf)
   stack.defer(() => sender.close())
-  const report = createPullReport({ record: (event) => audit.pull(event), log, metrics, nowMs })
+  const report = createPullReport({ record: (event) => audit.pullWithOthers(event), log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
   const isTokenUsed = callers === 'token' || config.registries.some((registry) => registry.callers === 'token')
   const callerTokens = isTokenUsed ? await followCallerTokens(callerTokenFile, log) : undefined

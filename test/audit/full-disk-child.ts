@@ -35,12 +35,19 @@ const audit = await openAudit(
   }),
 )
 let written = 0
-while (written < MAX_PULLS && faults.length === 0) {
+let together: string[] = []
+while (mode === 'together' && written < MAX_PULLS && !together.includes('rejected')) {
+  const ten = Array.from({ length: 10 }, () => audit.pullWithOthers(begin))
+  together = (await Promise.allSettled(ten)).map(({ status }) => status)
+  written += together.filter((status) => status === 'fulfilled').length
+}
+while (mode !== 'together' && written < MAX_PULLS && faults.length === 0) {
   if (codeOf(() => audit.pull(begin)) !== 'ok' || faults.length > 0) break
   written += 1
 }
 const full = {
   written,
+  together,
   text: text(),
   pull: codeOf(() => audit.pull(end)),
   act: codeOf(() =>

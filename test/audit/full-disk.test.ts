@@ -8,7 +8,7 @@ import { tempFolder } from './events.ts'
 
 const skip = skipWithoutSmallDisk()
 
-function fillDisk(folder: string, mode: 'closed' | 'open') {
+function fillDisk(folder: string, mode: 'closed' | 'open' | 'together') {
   const mountAndRun = `${mountSmallDisk.join(' ')} "$1" && exec "$2" "$3" "$1" "$4"`
   const child = join(import.meta.dirname, 'full-disk-child.ts')
   const [command = '', ...args] = [...inMountNamespace, 'sh', '-c', mountAndRun, 'sh', folder]
@@ -61,4 +61,20 @@ test('with whenFull "open" pulls go on over a full disk, acts do not, and the ga
   const gap = records[full.written]
   assert.ok(gap?.type === 'audit.gap')
   assert.deepEqual([gap.detail['missing'], gap.detail['pulls']], [4, 'served'])
+})
+
+test('of records that are written together those that the disk has room for are written and the others refused, each once', {
+  skip,
+}, (t) => {
+  const { full, recovered, text } = fillDisk(tempFolder(t), 'together')
+  const refused = full.together.filter((status: string) => status === 'rejected').length
+  assert.ok(refused >= 1 && full.written > 50)
+  assert.equal(parse(full.text).length, full.written)
+  assert.equal(recovered.pull, 'ok')
+  const records = parse(text)
+  assertNumbered(records)
+  const gap = records[full.written]
+  assert.ok(gap?.type === 'audit.gap')
+  // Beside them: a pull, an act and an event that the test tried on the full disk.
+  assert.equal(gap.detail['missing'], refused + 3)
 })

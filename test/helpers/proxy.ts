@@ -97,7 +97,7 @@ export async function startTestProxy(
       if (test.failLend !== undefined) throw test.failLend
       return credentials.get(name)
     },
-    begun: (exchange) => {
+    begun: async (exchange) => {
       if (test.failBegin !== undefined) throw test.failBegin
       test.begun.push(exchange)
     },

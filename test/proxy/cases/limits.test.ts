@@ -181,7 +181,7 @@ test('case 40: no password, token, realm query or signed URL is in a log line, w
   })
   const metrics = createMetrics({ version: '0', registries: [NAME] })
   const report = createPullReport({
-    record: () => undefined,
+    record: async () => undefined,
     log: createLogger({ level: 'debug', stream }),
     metrics,
     nowMs: () => performance.now(),

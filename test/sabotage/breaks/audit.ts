@@ -17,4 +17,28 @@ export const breaks: Break[] = [
     testFile: 'test/daemon/full-disk.test.ts',
     test: 'on a full audit disk pulls and acts are refused, it is said everywhere, nothing is sent, and room heals it',
   },
+  {
+    name: 'audit: one write for many',
+    file: 'src/audit/writer.ts',
+    line: 'this.#append(waiting.map(({ event }) => event))',
+    instead: 'for (const { event } of waiting) this.#append([event])',
+    testFile: 'test/audit/together.test.ts',
+    test: 'records of one turn of the event loop are one write, in order and numbered, before the first of them is acknowledged',
+  },
+  {
+    name: 'audit: written before it is acknowledged',
+    file: 'src/audit/writer.ts',
+    line: 'return waiting.promise',
+    instead: 'return Promise.resolve()',
+    testFile: 'test/audit/killed.test.ts',
+    test: 'kill -9 at any time loses no acknowledged record, breaks no number and leaves the folder free',
+  },
+  {
+    name: 'audit: numbers of many',
+    file: 'src/audit/writer.ts',
+    line: 'this.#seq += events.length',
+    instead: 'this.#seq += 1',
+    testFile: 'test/audit/together.test.ts',
+    test: 'records of one turn of the event loop are one write, in order and numbered, before the first of them is acknowledged',
+  },
 ]

@@ -44,7 +44,7 @@ export const breaks: Break[] = [
   {
     name: 'proxy: the audit before the first byte',
     file: 'src/proxy/listener.ts',
-    line: 'parts.begun(exchange)',
+    line: 'await parts.begun(exchange)',
     instead: '',
     testFile: 'test/proxy/pull.test.ts',
     test: 'nothing is sent before the audit has its record',
