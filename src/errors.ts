@@ -74,6 +74,11 @@ export const catalogue = {
     oci: 'UNAVAILABLE',
     message: 'the keychain holds an item that this version cannot read',
   },
+  KEYCHAIN_NEWER: {
+    status: 409,
+    message: 'the keychain holds credentials that are newer than, or differ from, those to be put in; nothing was changed',
+  },
+  BACKUP_UNREADABLE: { status: 422, message: 'the backup cannot be opened' },
   // What the registry, its token server or its store did
   CHALLENGE_UNSUPPORTED: {
     status: 502,
@@ -99,6 +104,11 @@ export const catalogue = {
     message: 'the store that the registry redirects to refused the request',
   },
   ADDRESS_REFUSED: { status: 502, oci: 'UNKNOWN', message: 'the name resolves to an address that is not allowed' },
+  EGRESS_PROXY_FAILED: {
+    status: 502,
+    oci: 'UNAVAILABLE',
+    message: 'the egress proxy opens no way to the registry',
+  },
   UPSTREAM_UNREACHABLE: { status: 502, oci: 'UNAVAILABLE', message: 'the registry cannot be reached' },
   UPSTREAM_MALFORMED: {
     status: 502,

@@ -1,3 +1,4 @@
+import type { NoProxyRule } from './no-proxy.ts'
 import type { ConfigFile } from './schema.ts'
 
 export type { ProxyTls } from './proxy-tls.ts'
@@ -18,6 +19,8 @@ export type Registry = {
   serverName: string | undefined
   /** PEM text of `caFile`. */
   ca: string | undefined
+  /** Files of the certificate that is shown to the registry itself; read where it is used, since they are renewed. */
+  clientCertificate: { certFile: string; keyFile: string } | undefined
   repositories: string[] | undefined
   /** Canonical origins, `https://host[:port]`. */
   realms: string[]
@@ -25,8 +28,10 @@ export type Registry = {
   credential: 'optional' | 'required'
   /** Absent: as `proxy.callers` says. */
   callers: 'token' | 'pull-secret' | 'mtls' | 'open' | undefined
+  /** Whether the daemon fetches what a registry redirects to, or sends the client there. */
+  redirects: 'follow' | 'relay'
   canary: string | undefined
-  limits: { connectTimeoutMs: number; answerTimeoutMs: number; maxConnections: number }
+  limits: { connectTimeoutMs: number; answerTimeoutMs: number; idleTimeoutMs: number; maxConnections: number }
 }
 
 /** A registry with what only the set-up of clients needs to know of it. */
@@ -39,6 +44,14 @@ export type ListedRegistry = Registry & {
 /** The admin API's listener for callers from elsewhere; `hosts` are lower case, IPv6 without brackets. */
 export type AdminTls = { listen: ListenAddress; certFile: string; keyFile: string; hosts: string[] }
 
+/** How the outside is reached. `proxy` is an origin; `ca` is PEM text. */
+export type EgressSetting = {
+  proxy: URL | undefined
+  noProxy: NoProxyRule[]
+  credentialsFile: string | undefined
+  ca: string | undefined
+}
+
 /** The configuration that the daemon runs on: every default filled in, every host canonical, every file read. */
 export type Config = {
   registries: ListedRegistry[]
@@ -48,5 +61,6 @@ export type Config = {
   admin: { socket: string; mode: number; group: string | undefined; tokensFile: string; tls: AdminTls | undefined }
   audit: ConfigFile['audit']
   kubernetes: ConfigFile['kubernetes']
+  egress: EgressSetting | undefined
   log: ConfigFile['log']
 }

@@ -5,6 +5,8 @@ import { findJsonFault } from '../json-fault.ts'
 import { isLoopback, parseListen } from './address.ts'
 import { resolveAdmin } from './admin-section.ts'
 import type { Config, ListedRegistry, ListenAddress } from './config.ts'
+import { resolveEgress } from './egress.ts'
+import { egressSection } from './egress-section.ts'
 import { checkAbsolute, type ReadFile, readText } from './files.ts'
 import { formProblems } from './form.ts'
 import { resolveMirrors } from './mirror-entry.ts'
@@ -59,6 +61,7 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const log = salvage(sections.log, file['log'])
   const kubernetes = resolveKubernetes(file['kubernetes'], registries, readFile, report)
 
+  const egress = resolveEgress(salvage(egressSection, file['egress']), readFile, report)
   if (problems.length > 0) return { problems: problems.sort(byPath) }
   if (!registries || !keychain || !proxy || !health || !admin || !audit || !log) {
     throw new Error('a section was dropped without a problem')
@@ -73,6 +76,7 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
       audit,
       kubernetes,
       log,
+      egress,
     },
   }
 }

@@ -5,6 +5,7 @@ import { originOf, parseOrigin } from '../registry/origin.ts'
 import { isRepository } from '../registry/reference.ts'
 import { matchesPattern } from '../registry/repository-pattern.ts'
 import { isCidr, isLocalLiteral } from './address.ts'
+import { resolveClientCertificate } from './client-certificate.ts'
 import type { ListedRegistry } from './config.ts'
 import { type ReadFile, readCertificates } from './files.ts'
 import type { Report } from './problem.ts'
@@ -27,6 +28,7 @@ export function resolveRegistry(
   const isPlain = upstream?.protocol === 'http:'
   const realms = entry.realms.flatMap((text, index) => resolveRealm(text, isPlain, `${at}.realms[${index}]`, report))
   const ca = entry.caFile === undefined ? undefined : readCertificates(entry.caFile, `${at}.caFile`, readFile, report)
+  const clientCertificate = resolveClientCertificate(entry, at, readFile, report)
   checkTls(entry, isPlain, at, report)
   checkRepositories(entry, name?.path ?? '', at, report)
   for (const [index, range] of entry.allowAddresses.entries()) {
@@ -38,9 +40,10 @@ export function resolveRegistry(
     )
   }
   if (name === undefined || upstream === undefined) return undefined
-  const { serverName, caFile, repositories, allowAddresses, credential, callers, fallback, canary, limits } = entry
-  const trust = { serverName, ca, caFile }
-  const rules = { repositories, realms, allowAddresses, credential, callers, fallback, canary, limits }
+  const { serverName, caFile, repositories, allowAddresses, credential, callers, fallback, redirects, canary, limits } =
+    entry
+  const trust = { serverName, ca, caFile, clientCertificate }
+  const rules = { repositories, realms, allowAddresses, credential, callers, fallback, redirects, canary, limits }
   return { ...name, upstream, ...trust, ...rules }
 }
 
@@ -91,7 +94,7 @@ function checkTls(entry: RegistryEntry, isPlain: boolean, at: string, report: Re
   if (entry.serverName !== undefined && !DNS_NAME.test(entry.serverName)) {
     report(`${at}.serverName`, 'must be a DNS name', 'without port; a certificate for an address needs no serverName')
   }
-  for (const key of ['serverName', 'caFile'] as const) {
+  for (const key of ['serverName', 'caFile', 'clientCertFile', 'clientKeyFile'] as const) {
     if (isPlain && entry[key] !== undefined) report(`${at}.${key}`, 'has no meaning where `upstream` is http://')
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { egressSection } from './egress-section.ts'
 import { proxyTls } from './proxy-tls.ts'
 
 const CALLER_MODES = ['token', 'pull-secret', 'mtls', 'open'] as const
@@ -30,6 +31,16 @@ export const registryEntry = z.strictObject({
       'PEM file of the authorities that this registry, its token server and its store are trusted by, beside the system ones.',
     ),
   repositories: z
+  clientCertFile: z
+    .string()
+    .optional()
+    .describe(
+      'PEM file of the certificate, with its chain, that the daemon shows to this registry itself, and to no other. It is read again when it is renewed.',
+    ),
+  clientKeyFile: z
+    .string()
+    .optional()
+    .describe('PEM file of the private key of `clientCertFile`, unencrypted and unreadable to others.'),
     .array(z.string())
     .optional()
     .describe(
@@ -64,6 +75,12 @@ export const registryEntry = z.strictObject({
       'What the clients of this node are set up to do when the daemon is down, refuses, or cannot get the image. `never`: the pull fails. `origin`: they ask the registry themselves, with whatever credential they have. The daemon only shows the files for it (`regcredd clients show`).',
     ),
   canary: z
+  redirects: z
+    .enum(['follow', 'relay'])
+    .default('follow')
+    .describe(
+      'Where the registry keeps its blobs elsewhere and redirects to them. `follow`: the daemon fetches them. `relay`: the client is sent there itself, where that is safe; docs/egress.md says when.',
+    ),
     .string()
     .optional()
     .describe(
@@ -78,6 +95,9 @@ export const registryEntry = z.strictObject({
         'How long the registry may take until its answer begins, and between two pieces of a body.',
       ),
       maxConnections: z.int().min(1).max(4096).default(64).describe('Connections to this registry at one time.'),
+      idleTimeoutMs: milliseconds(30_000).describe(
+        'How long a connection that nobody uses is kept for the next request. Load balancers often end them after 60 s.',
+      ),
     })
     .prefault({})
     .describe('How much may be asked of this registry, and how long it may take.'),
@@ -217,6 +237,9 @@ export const configFile = z.strictObject({
     })
     .optional()
     .describe('Mirroring into Secrets of type kubernetes.io/dockerconfigjson. Absent: no mirroring.'),
+  egress: egressSection
+    .optional()
+    .describe('How the outside is reached. Absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say.'),
   log: z
     .strictObject({
       level: z

@@ -11,13 +11,23 @@ export type Receiver = {
   ended(error: Error | undefined): void
 }
 
-export type Place = { host: string; port: number; tls: ConnectionOptions | undefined; connectTimeoutMs: number }
+export type Place = {
+  host: string
+  port: number
+  /** Asked for each connection; undefined for plain HTTP. */
+  tls: (() => ConnectionOptions) | undefined
+  connectTimeoutMs: number
+}
+
+/** RFC 8305 § 5: how long one address is waited for before the next is tried beside it. */
+const NEXT_ADDRESS_AFTER_MS = 250
 
 /**
  * One connection to a registry. Its bytes go straight into slabs (`onread`), without a stream and an object for each piece, which
  * is what makes the lane faster than node:http.
  */
 export class Connection {
+  readonly openedAtMs = performance.now()
   /** How many requests it has carried. */
   uses = 0
   readonly #socket: Socket
@@ -37,10 +47,11 @@ export class Connection {
    * @throws what the system or TLS says; UPSTREAM_TIMEOUT
    */
   static async open({ host, port, tls, connectTimeoutMs }: Place): Promise<Connection> {
+    const families = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS }
     const connection = new Connection((onread) =>
       tls === undefined
-        ? connectTcp({ host, port, onread })
-        : connectTls({ host, port, ...tls, onread } as ConnectionOptions),
+        ? connectTcp({ host, port, ...families, onread })
+        : connectTls({ host, port, ...families, ...tls(), onread } as ConnectionOptions),
     )
     const socket = connection.#socket
     const timer = setTimeout(() => {

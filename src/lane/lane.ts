@@ -3,7 +3,7 @@ import { RegcreddError } from '../errors.ts'
 import { LaneAnswer, type NoHead } from './answer.ts'
 import type { Place } from './connection.ts'
 import type { Head } from './head.ts'
-import { Pool } from './pool.ts'
+import { Pool, type PoolLimits } from './pool.ts'
 
 export type LaneRequest = {
   method: 'GET' | 'HEAD'
@@ -26,8 +26,8 @@ export type Lane = {
 }
 
 /** A way to one registry that takes plain answers only, and takes them fast. */
-export function createLane(place: Place, maxConnections: number): Lane {
-  const pool = new Pool(place, maxConnections)
+export function createLane(place: Place, limits: PoolLimits): Lane {
+  const pool = new Pool(place, limits)
 
   async function send(request: LaneRequest, signal: AbortSignal): Promise<Taken | NoHead> {
     const bytes = requestBytes(request)

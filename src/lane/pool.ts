@@ -1,8 +1,10 @@
 import { Connection, type Place } from './connection.ts'
 
-/** Shorter than the idle limits of usual load balancers (60 s), so that few requests meet a connection that is being closed. */
-const IDLE_TIMEOUT_MS = 30_000
 const MAX_IDLE = 16
+/** A registry that moved is asked at its new address when the old connections have ended, however busy they were. */
+const LONGEST_LIFE_MS = 300_000
+
+export type PoolLimits = { maxConnections: number; idleTimeoutMs: number; longestLifeMs?: number }
 
 type Idle = { connection: Connection; timer: NodeJS.Timeout }
 type Waiting = { resolve: () => void; reject: (error: unknown) => void }
@@ -10,14 +12,14 @@ type Waiting = { resolve: () => void; reject: (error: unknown) => void }
 /** The lane's connections to one registry: kept for the next request, limited in number; who finds none free waits in line. */
 export class Pool {
   readonly #place: Place
-  readonly #maxConnections: number
+  readonly #limits: PoolLimits
   readonly #idle: Idle[] = []
   readonly #waiting: Waiting[] = []
   #busy = 0
 
-  constructor(place: Place, maxConnections: number) {
+  constructor(place: Place, limits: PoolLimits) {
     this.#place = place
-    this.#maxConnections = maxConnections
+    this.#limits = limits
   }
 
   /**
@@ -26,7 +28,7 @@ export class Pool {
    */
   async take(signal: AbortSignal): Promise<Connection> {
     // Who is called from the line takes over the place of the one that left.
-    if (this.#busy >= this.#maxConnections) await this.#wait(signal)
+    if (this.#busy >= this.#limits.maxConnections) await this.#wait(signal)
     else this.#busy += 1
     for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
       clearTimeout(last.timer)
@@ -42,13 +44,13 @@ export class Pool {
   }
 
   release(connection: Connection, outcome: 'free' | 'dead'): void {
-    if (outcome === 'free' && connection.isOpen && this.#idle.length < MAX_IDLE) {
+    if (outcome === 'free' && connection.isOpen && this.#idle.length < MAX_IDLE && this.#isYoung(connection)) {
       connection.rest()
       const timer = setTimeout(() => {
         const place = this.#idle.findIndex((one) => one.connection === connection)
         if (place !== -1) this.#idle.splice(place, 1)
         connection.destroy()
-      }, IDLE_TIMEOUT_MS).unref()
+      }, this.#limits.idleTimeoutMs).unref()
       this.#idle.push({ connection, timer })
     } else connection.destroy()
     this.#left()
@@ -59,6 +61,10 @@ export class Pool {
       clearTimeout(timer)
       connection.destroy()
     }
+  }
+
+  #isYoung({ openedAtMs }: Connection): boolean {
+    return performance.now() - openedAtMs < (this.#limits.longestLifeMs ?? LONGEST_LIFE_MS)
   }
 
   #left(): void {

@@ -44,7 +44,9 @@ export function createRelay(): Relay {
   function send(request: RelayRequest, response: ServerResponse, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       let sent: ClientRequest | undefined
+      let isOver = false
       const stop = (error: RegcreddError) => {
+        isOver = true
         settle()
         reject(error)
         sent?.destroy()
@@ -73,7 +75,8 @@ export function createRelay(): Relay {
             stop(new RegcreddError('UPSTREAM_MALFORMED', 'it switches to another protocol'))
           })
           standIn.push(null)
-          if (signal.aborted) clientRequest.destroy()
+          // Through an egress proxy a connection may stand only after everybody has gone.
+          if (isOver) clientRequest.destroy()
         }
         pending.set(standIn, { started, answered })
         proxy.web(standIn as never, response as never, optionsFor(request, standIn), (error) => {

@@ -42,7 +42,9 @@ export function createSender(agentsOf: (registry: Registry) => Agents): Sender {
     async send({ registry, method, to, headers }, response, signal) {
       const { answerTimeoutMs } = registry.limits
       const kind = `${registry.name} ${method} ${to.pathname.split('/').at(-2)}`
-      if (sameOrigin(to, registry.upstream) && !notPlain.has(kind)) {
+      // The lane's own connection cannot begin with a proxy's answer.
+      const isForLane = sameOrigin(to, registry.upstream) && agentsOf(registry).isStraight
+      if (isForLane && !notPlain.has(kind)) {
         const request = { method, path: to.pathname + to.search, headers, answerTimeoutMs }
         const taken = await laneOf(registry).send(request, signal).catch(rethrow)
         if (taken === 'refused') notPlain.set(kind, true)
@@ -71,8 +73,8 @@ function openLane({ upstream, limits }: Registry, { secure }: Agents): Lane {
   const host = upstream.hostname.replace(/^\[|\]$/g, '')
   const port = Number(upstream.port) || (secure === undefined ? 80 : 443)
   // node:https names the host by itself, node:tls does not.
-  const tls = secure && { ...(isIP(host) === 0 && { servername: host }), ...secure }
-  return createLane({ host, port, tls, connectTimeoutMs: limits.connectTimeoutMs }, limits.maxConnections)
+  const tls = secure && (() => ({ ...(isIP(host) === 0 && { servername: host }), ...secure() }))
+  return createLane({ host, port, tls, connectTimeoutMs: limits.connectTimeoutMs }, limits)
 }
 
 function rethrow(thrown: unknown): never {

@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns'
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net'
 import { RegcreddError } from '../errors.ts'
 
@@ -27,6 +27,13 @@ const SPECIAL_IPV6 = ['2001::/23', '2001:db8::/32', '3fff::/20']
 const specialIpv4 = ranges(SPECIAL_IPV4)
 const globalIpv6 = ranges(GLOBAL_IPV6)
 const specialIpv6 = ranges(SPECIAL_IPV6)
+
+/** `dns.lookup`, as it is used here. */
+export type Lookup = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
 
 /** Says whether an IP address may be connected to. */
 export type AddressCheck = (address: string) => boolean
@@ -58,7 +65,7 @@ export function isAllowedAddress(address: string, allowAddresses: string[]): boo
  * A `lookup` for net.connect that refuses a name as soon as one of its addresses is not allowed, so what is checked is what is
  * connected to and no second answer of the DNS can slip in between. It gives ADDRESS_REFUSED as the connection's error.
  */
-export function guardedLookup(isAllowed: AddressCheck): LookupFunction {
+export function guardedLookup(isAllowed: AddressCheck, lookup: Lookup = dnsLookup): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       const [first] = addresses ?? []

@@ -1,12 +1,15 @@
 import type { Registry } from '../config/config.ts'
-import { type Agents, createAgents } from './agents.ts'
+import { type Agents, createAgents, type Surroundings } from './agents.ts'
 
 /** The agents of all listed registries, as a look-up. */
-export function createAgentsOf(registries: readonly Registry[]): {
+export function createAgentsOf(
+  registries: readonly Registry[],
+  surroundings: Surroundings = {},
+): {
   of: (registry: Registry) => Agents
   close: () => void
 } {
-  const agents = new Map(registries.map((registry) => [registry, createAgents(registry)]))
+  const agents = new Map(registries.map((registry) => [registry, createAgents(registry, surroundings)]))
   return {
     of: (registry) => {
       const found = agents.get(registry)

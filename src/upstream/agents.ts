@@ -1,15 +1,25 @@
 import http from 'node:http'
 import https from 'node:https'
-import { isIP } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { sameOrigin } from '../registry/origin.ts'
-import { type AddressCheck, addressCheck, addressRefused, guardedLookup } from './address.ts'
+import { type AddressCheck, addressCheck, addressRefused, guardedLookup, type Lookup } from './address.ts'
+import { followClientCertificate } from './client-certificate.ts'
+import { type Egress, straight } from './egress.ts'
+import { boundIdle } from './idle.ts'
+import { insideOf } from './inner-agent.ts'
+import { createNameCheck } from './name-check.ts'
+import { throughProxy } from './tunnel-agent.ts'
 
-const MAX_IDLE_SOCKETS = 16
-/** Shorter than the idle limits of usual load balancers (60 s), so that few requests meet a connection that is being closed. */
-const IDLE_TIMEOUT_MS = 30_000
+/** RFC 8305 § 5: how long one address is waited for before the next is tried beside it. */
+const NEXT_ADDRESS_AFTER_MS = 250
+
+const SHOWN = Symbol('version of the client certificate')
+
+/** What TLS to the registry's own origin is done with. */
+export type Secure = { secureContext?: SecureContext; servername?: string; rejectUnauthorized: true }
 
 /** The connections of one registry: kept alive, limited in number, each bound to stand within `limits.connectTimeoutMs`. */
 export type Agents = {
@@ -17,58 +27,123 @@ export type Agents = {
   registry: http.Agent
   /** For token servers and redirect targets: refuses addresses that are neither global nor listed, with ADDRESS_REFUSED. */
   elsewhere(to: URL): http.Agent
-  /** What TLS to the registry's own origin is verified by; absent where that is plain http. */
-  secure: { secureContext?: SecureContext; servername?: string; rejectUnauthorized: true } | undefined
+  /** Absent where the registry's own origin is plain http. To be asked for each connection: a client certificate may have been renewed. */
+  secure: (() => Secure) | undefined
+  /** Whether the registry's own origin is reached without an egress proxy. */
+  isStraight: boolean
   /** The one of the above agents that a URL is to be asked by. */
   towards(to: URL): http.Agent
+  /**
+   * Checks where a client would be sent that is to follow a redirect by itself.
+   * @throws ADDRESS_REFUSED, UPSTREAM_UNREACHABLE for a name that nobody here knows
+   */
+  checkTarget(to: URL): Promise<void>
   close(): void
 }
 
+/** For tests: another DNS, and a shorter life of connections. */
+export type Surroundings = { egress?: Egress; lookup?: Lookup; longestLifeMs?: number }
+
 /**
  * Makes the agents of one registry.
- * @throws CONFIG_INVALID for an entry of allowAddresses that is no range
+ * @throws CONFIG_INVALID for an entry of allowAddresses that is no range, and for a client certificate that cannot be used
  */
-export function createAgents(registry: Registry): Agents {
-  const { connectTimeoutMs, maxConnections } = registry.limits
-  const secureContext = secureContextOf(registry)
+export function createAgents(registry: Registry, surroundings: Surroundings = {}): Agents {
+  const { egress = straight, lookup } = surroundings
+  const { limits, upstream } = registry
   const isAllowed = addressCheck(registry.allowAddresses)
-  const common: https.AgentOptions = {
-    keepAlive: true,
-    maxSockets: maxConnections,
-    maxFreeSockets: Math.min(MAX_IDLE_SOCKETS, maxConnections),
-    timeout: IDLE_TIMEOUT_MS,
+  const checkName = createNameCheck(isAllowed, lookup)
+  const secureContext = secureContextOf(registry)
+  const secureOfRegistry = secureTo(registry, secureContext)
+  const made: http.Agent[] = []
+
+  /** `isOwn`: for the registry itself, wherever it lies, with its name and its client certificate. */
+  function agentFor(to: URL, { isOwn }: { isOwn: boolean }): http.Agent {
+    const guard = isOwn ? lookup && { lookup: lookup as LookupFunction } : { lookup: guardedLookup(isAllowed, lookup) }
+    const common: https.AgentOptions = {
+      keepAlive: true,
+      maxSockets: limits.maxConnections,
+      timeout: limits.idleTimeoutMs,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
+      ...guard,
+    }
+    const agent =
+      to.protocol === 'https:'
+        ? // Spelt out, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment changes nothing.
+          new https.Agent({ ...common, rejectUnauthorized: true, ...(secureContext && { secureContext }) })
+        : new http.Agent(common)
+    made.push(agent)
+    boundIdle(agent, { maxIdle: limits.maxConnections, ...surroundings })
+    if (isOwn && secureOfRegistry !== undefined) showAs(agent, secureOfRegistry)
+    const proxy = egress.proxyFor(to)
+    if (proxy === undefined) governConnecting(agent, limits.connectTimeoutMs, isOwn ? () => true : isAllowed)
+    else {
+      const mayLead = async (host: string) => (isOwn ? undefined : checkName(host, 'passes'))
+      throughProxy(agent, { proxy, limits, mayLead })
+    }
+    return agent
   }
-  // Spelt out, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment changes nothing.
-  const secure: https.AgentOptions = { ...common, rejectUnauthorized: true, ...(secureContext && { secureContext }) }
-  const named = registry.serverName === undefined ? {} : { servername: registry.serverName }
-  const guarded = { lookup: guardedLookup(isAllowed) }
 
-  const own =
-    registry.upstream.protocol === 'https:' ? new https.Agent({ ...secure, ...named }) : new http.Agent(common)
-  const elsewhereHttp = new http.Agent({ ...common, ...guarded })
-  const elsewhereHttps = new https.Agent({ ...secure, ...guarded })
-  governConnecting(own, connectTimeoutMs, () => true)
-  governConnecting(elsewhereHttp, connectTimeoutMs, isAllowed)
-  governConnecting(elsewhereHttps, connectTimeoutMs, isAllowed)
-
-  const elsewhere = (to: URL) => (to.protocol === 'https:' ? elsewhereHttps : elsewhereHttp)
+  const own = agentFor(upstream, { isOwn: true })
+  const others = new Map<string, http.Agent>()
+  function elsewhere(to: URL): http.Agent {
+    const kind = `${to.protocol} ${egress.proxyFor(to) === undefined ? 'straight' : 'by proxy'}`
+    const agent = others.get(kind) ?? agentFor(to, { isOwn: false })
+    others.set(kind, agent)
+    return agent
+  }
   return {
     registry: own,
-    secure:
-      registry.upstream.protocol === 'https:'
-        ? { rejectUnauthorized: true, ...(secureContext && { secureContext }), ...named }
-        : undefined,
+    secure: secureOfRegistry && (() => secureOfRegistry().options),
+    isStraight: egress.proxyFor(upstream) === undefined,
     elsewhere,
-    towards: (to) => (sameOrigin(to, registry.upstream) ? own : elsewhere(to)),
+    towards: (to) => (sameOrigin(to, upstream) ? own : elsewhere(to)),
+    checkTarget: (to) =>
+      checkName(to.hostname.replace(/^\[(.*)\]$/, '$1'), egress.proxyFor(to) === undefined ? 'fails' : 'passes'),
     close() {
-      for (const agent of [own, elsewhereHttp, elsewhereHttps]) agent.destroy()
+      for (const agent of made) agent.destroy()
     },
   }
 }
 
 /** One for all connections: reading the system's hundred authorities anew costs milliseconds each time. */
 function secureContextOf({ ca }: Registry): SecureContext | undefined {
-  return ca === undefined ? undefined : createSecureContext({ ca: [...getCACertificates('default'), ca] })
+  return ca === undefined ? undefined : createSecureContext({ ca: authorities(ca) })
+}
+
+function authorities(ca: string): string[] {
+  return [...getCACertificates('default'), ca]
+}
+
+type SecureOfRegistry = () => { options: Secure; version: string }
+
+function secureTo(registry: Registry, secureContext: SecureContext | undefined): SecureOfRegistry | undefined {
+  const { upstream, serverName, clientCertificate, ca } = registry
+  if (upstream.protocol !== 'https:') return undefined
+  const named = serverName === undefined ? {} : { servername: serverName }
+  const trusted = ca === undefined ? undefined : authorities(ca)
+  const followed = clientCertificate && followClientCertificate(clientCertificate, trusted)
+  if (followed === undefined) {
+    const options: Secure = { rejectUnauthorized: true, ...(secureContext && { secureContext }), ...named }
+    return () => ({ options, version: '' })
+  }
+  return () => {
+    const { secureContext, version } = followed()
+    return { options: { rejectUnauthorized: true, secureContext, ...named }, version }
+  }
+}
+
+/** A connection or TLS session that was made with an earlier client certificate is not used with the next one. */
+function showAs(agent: http.Agent, secure: SecureOfRegistry): void {
+  const inner = insideOf(agent)
+  const connect = inner.createConnection.bind(agent)
+  inner.createConnection = (options, callback) => connect({ ...options, ...secure().options }, callback)
+  const add = inner.addRequest.bind(agent)
+  // It goes with the request's options: a connection must leave under the name that it came in by.
+  inner.addRequest = (request, options) => add(request, { ...options, [SHOWN]: secure().version })
+  const nameOf = inner.getName.bind(agent)
+  inner.getName = (options) => `${nameOf(options)} ${options[SHOWN] ?? ''}`
 }
 
 /** Limits how long connecting takes, and checks addresses that stand in the URL itself: for those node calls no `lookup`. */

@@ -1,5 +1,7 @@
 import { RegcreddError } from '../errors.ts'
 
+const REFUSED_CERTIFICATE = 'it refuses our client certificate'
+
 /** What to do about it, by node's or OpenSSL's code. */
 const HINTS = new Map([
   ['ENOTFOUND', 'its name is not known to the DNS'],
@@ -20,6 +22,14 @@ const HINTS = new Map([
     'ERR_TLS_CERT_ALTNAME_INVALID',
     'its certificate is for another name; which name the registry itself has, serverName says',
   ],
+  ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'it wants a client certificate: set clientCertFile and clientKeyFile'],
+  ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE', 'it refuses TLS with us; does it want a client certificate?'],
+  ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', REFUSED_CERTIFICATE],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', REFUSED_CERTIFICATE],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'it says that our client certificate has expired'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED', 'it says that our client certificate is revoked'],
+  ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', REFUSED_CERTIFICATE],
+  ['ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR', REFUSED_CERTIFICATE],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'it does not speak TLS at this port'],
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'it does not speak TLS at this port'],
   ['EPROTO', 'TLS failed'],
@@ -36,6 +46,12 @@ export function toConnectionError(thrown: unknown): RegcreddError {
   if (code?.startsWith('HPE_')) return new RegcreddError('UPSTREAM_MALFORMED', code, options)
   if (code === 'ETIMEDOUT') return new RegcreddError('UPSTREAM_TIMEOUT', undefined, options)
   return new RegcreddError('UPSTREAM_UNREACHABLE', code && (HINTS.get(code) ?? code), options)
+}
+
+/** What went wrong with a connection, in words that hold no address. */
+export function reasonOf(thrown: unknown): string {
+  const code = codeOf(thrown)
+  return (code && (HINTS.get(code) ?? code)) ?? 'the connection failed'
 }
 
 /** Only what looks like a code is passed on; all of node's and OpenSSL's do. */

@@ -42,13 +42,15 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
     upstream,
     serverName: undefined,
     ca: undefined,
+    clientCertificate: undefined,
     repositories: undefined,
     realms: [],
     allowAddresses: [],
     credential: 'optional',
     callers: undefined,
     canary: undefined,
-    limits: { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000, maxConnections: 16 },
+    redirects: 'follow',
+    limits: { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000, idleTimeoutMs: 30_000, maxConnections: 16 },
     ...more,
   }
 }

@@ -235,7 +235,10 @@ describe('over sockets', () => {
   let server: Awaited<ReturnType<typeof rawServer>>
   const start = async (answer: (socket: Socket, nth: number) => void, maxConnections = 4) => {
     server = await rawServer(answer)
-    lane = createLane({ host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 1_000 }, maxConnections)
+    lane = createLane(
+      { host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 1_000 },
+      { maxConnections, idleTimeoutMs: 30_000 },
+    )
   }
   afterEach(() => {
     lane.close()

@@ -13,7 +13,7 @@ import { startTokenServer } from '../helpers/token-server.ts'
 import { skipWithout } from '../helpers/tools.ts'
 
 const never = new AbortController().signal
-const limits = { connectTimeoutMs: 300, answerTimeoutMs: 2_000, maxConnections: 4 }
+const limits = { connectTimeoutMs: 300, answerTimeoutMs: 2_000, idleTimeoutMs: 30_000, maxConnections: 4 }
 
 /** What a request ends with: its status, or the code of its error. */
 async function outcome(

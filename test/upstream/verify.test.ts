@@ -14,7 +14,7 @@ import { listed } from '../helpers/proxy.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
 
-const limits = { connectTimeoutMs: 200, answerTimeoutMs: 200, maxConnections: 4 }
+const limits = { connectTimeoutMs: 200, answerTimeoutMs: 200, idleTimeoutMs: 30_000, maxConnections: 4 }
 const challenges = { basic: 'Basic realm="r"', none: 'Negotiate' }
 
 async function start(t: TestContext, options: FakeRegistryOptions, more: Partial<Registry> = {}) {

@@ -41,7 +41,7 @@ test('case 38: a caller of HTTP/1.0, to whom the end of the connection is the en
 })
 
 test('case 38: a registry that goes silent in mid-body resets the caller after the limit', async (t) => {
-  const limits = { connectTimeoutMs: 300, answerTimeoutMs: 300, maxConnections: 4 }
+  const limits = { connectTimeoutMs: 300, answerTimeoutMs: 300, idleTimeoutMs: 30_000, maxConnections: 4 }
   const { registry, proxy, blobPath } = await start(t, { auth: 'none' }, { limits })
   registry.script = (_request, response) => {
     response.writeHead(200, { 'content-length': BLOB.length })

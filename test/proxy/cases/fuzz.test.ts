@@ -104,7 +104,7 @@ test('whatever bytes a registry sends, the caller is answered or reset, in time,
   let bytes = ''
   const server = await startRawServer(t, () => bytes)
   const other = await startRawServer(t, () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-  const limits = { connectTimeoutMs: 500, answerTimeoutMs: 500, maxConnections: 4 }
+  const limits = { connectTimeoutMs: 500, answerTimeoutMs: 500, idleTimeoutMs: 30_000, maxConnections: 4 }
   const proxy = await startTestProxy([listed(NAME, server.origin, { limits })])
   t.after(() => proxy.close(0))
   const elsewhere = other.origin.origin
