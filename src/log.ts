@@ -18,6 +18,7 @@ const MAX_WAITING_BYTES = 1_048_576
 const MAX_DEPTH = 6
 const MAX_ITEMS = 50
 const MAX_FRAMES = 12
+const MAX_KEPT_NAMES = 1_000
 
 /** Names whose values are secrets, and those that carry others' bytes: an `ApiException` has `body`, a parse error `rawPacket`. */
 const SECRET_NAME =
@@ -80,12 +81,26 @@ function withFields(logger: pino.Logger, bound: Fields): Logger {
   }
 }
 
+/** What a name says of its value, kept for those that were met: every line has the same few, and the patterns cost more than the line. */
+type NameKind = { is: 'secret' | 'foreign' | 'plain'; printed: string }
+const kinds = new Map<string, NameKind>()
+
+function kindOf(name: string): NameKind {
+  const known = kinds.get(name)
+  if (known !== undefined) return known
+  const lower = name.replace(/[-_]/g, '').toLowerCase()
+  const is = SECRET_NAME.test(lower) ? 'secret' : FOREIGN_NAME.test(lower) ? 'foreign' : 'plain'
+  const kind: NameKind = { is, printed: scrub(name) }
+  if (kinds.size < MAX_KEPT_NAMES) kinds.set(name, kind)
+  return kind
+}
+
 /** `value` as plain data that is safe to print: what is not known to be harmless is named, not shown. */
 export function clean(value: unknown, name = '', depth = 0): unknown {
-  const lower = name.replace(/[-_]/g, '').toLowerCase()
   if (value === undefined || value === null) return value
-  if (SECRET_NAME.test(lower) || value instanceof Secret) return REDACTED
-  if (FOREIGN_NAME.test(lower)) return WITHHELD
+  const { is } = kindOf(name)
+  if (is === 'secret' || value instanceof Secret) return REDACTED
+  if (is === 'foreign') return WITHHELD
   if (typeof value === 'string') return scrub(value)
   if (typeof value === 'number' || typeof value === 'boolean') return value
   if (typeof value === 'bigint') return String(value)
@@ -104,7 +119,7 @@ function cleanFields(fields: Fields, depth = 0): Fields {
   if (fields instanceof Error) return { err: describeError(fields, depth) }
   try {
     const entries = Object.entries(fields).slice(0, MAX_ITEMS)
-    return Object.fromEntries(entries.map(([name, value]) => [scrub(name), clean(value, name, depth)]))
+    return Object.fromEntries(entries.map(([name, value]) => [kindOf(name).printed, clean(value, name, depth)]))
   } catch {
     return { unreadable: true } // a getter that throws must not take the caller down
   }

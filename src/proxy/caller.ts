@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { RegcreddError } from '../errors.ts'
 import { type Credential, versionOf } from '../keychain/credential.ts'
@@ -85,5 +85,5 @@ function sameText(shown: string, kept: string): boolean {
 }
 
 function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  return hash('sha256', text, 'buffer')
 }
