@@ -10,6 +10,7 @@ import { createNotifier } from '../systemd/notify.ts'
 import { startAdmin } from './admin.ts'
 import { attemptAsync } from './attempt.ts'
 import { startAudit } from './audit.ts'
+import { findEgress } from './egress.ts'
 import { startHealthListener } from './health.ts'
 import { startKeychain } from './keychain.ts'
 import type { Base } from './part.ts'
@@ -37,7 +38,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const audit = await startAudit(base)
   const keychain = await startKeychain(base)
-  const upstream = startUpstream(base, keychain)
+  const upstream = startUpstream(base, { keychain, egress: await findEgress(base) })
   const mirror = buildMirror(base, keychain)
   const rotations = buildRotations(base, { audit, keychain, upstream, mirror })
   const proxy = await startPulls(base, { audit, keychain, upstream })

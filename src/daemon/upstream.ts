@@ -1,6 +1,7 @@
 import type { KnownKeychain } from '../keychain/known.ts'
 import { loginOf } from '../proxy/lent.ts'
 import { createAgentsOf } from '../upstream/agents-of.ts'
+import type { Egress } from '../upstream/egress.ts'
 import { createLoginBreaker } from '../upstream/login-breaker.ts'
 import { createRateLimits } from '../upstream/rate-limits.ts'
 import { createTokens } from '../upstream/tokens.ts'
@@ -9,8 +10,11 @@ import { keepWarm, type Warmth } from '../upstream/warmth.ts'
 import type { Base } from './part.ts'
 
 /** All that speaks to registries and remembers what they said. */
-export function startUpstream({ config, version, log, metrics, stack, nowMs }: Base, keychain: KnownKeychain) {
-  const agentsOf = createAgentsOf(config.registries)
+export function startUpstream(
+  { config, version, log, metrics, stack, nowMs }: Base,
+  { keychain, egress }: { keychain: KnownKeychain; egress: Egress },
+) {
+  const agentsOf = createAgentsOf(config.registries, { egress })
   stack.defer(() => agentsOf.close())
   const parts = { agentsOf: agentsOf.of, nowMs, wallNowMs: Date.now, userAgent: `regcredd/${version}` }
   const tokens = createTokens({ ...parts, exchanged: metrics.tokenExchanged, onKept: () => warmth.look() })

@@ -23,15 +23,20 @@ export function egressBySetting({ proxy, noProxy, ca }: EgressSetting, login: Lo
 
 /**
  * As HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, in this or in lower case; the first that is set counts. `unread` counts entries of
- * NO_PROXY that mean nothing.
+ * NO_PROXY that mean nothing; `proxies` are the hosts and ports of the proxies, which may be shown.
  * @throws CONFIG_INVALID for a proxy that is no http(s) URL: going straight instead would be a surprise
  */
-export function egressByEnvironment(environment: NodeJS.ProcessEnv): { egress: Egress; unread: number } {
+export function egressByEnvironment(environment: NodeJS.ProcessEnv): {
+  egress: Egress
+  proxies: string[]
+  unread: number
+} {
   const read = (name: string) => environment[name] || environment[name.toLowerCase()] || undefined
   const https = proxyOf('HTTPS_PROXY', read('HTTPS_PROXY'))
   const http = proxyOf('HTTP_PROXY', read('HTTP_PROXY'))
   const { rules, unread } = parseNoProxy(read('NO_PROXY') ?? '')
-  return { egress: byRules((to) => (to.protocol === 'https:' ? https : http), rules), unread }
+  const proxies = [...new Set([https, http].flatMap((proxy) => proxy?.url.host ?? []))]
+  return { egress: byRules((to) => (to.protocol === 'https:' ? https : http), rules), proxies, unread }
 }
 
 /** Nothing that lies on this machine is asked through a proxy: its loopback is another. */
