@@ -30,7 +30,6 @@ export const registryEntry = z.strictObject({
     .describe(
       'PEM file of the authorities that this registry, its token server and its store are trusted by, beside the system ones.',
     ),
-  repositories: z
   clientCertFile: z
     .string()
     .optional()
@@ -41,6 +40,7 @@ export const registryEntry = z.strictObject({
     .string()
     .optional()
     .describe('PEM file of the private key of `clientCertFile`, unencrypted and unreadable to others.'),
+  repositories: z
     .array(z.string())
     .optional()
     .describe(
@@ -74,13 +74,13 @@ export const registryEntry = z.strictObject({
     .describe(
       'What the clients of this node are set up to do when the daemon is down, refuses, or cannot get the image. `never`: the pull fails. `origin`: they ask the registry themselves, with whatever credential they have. The daemon only shows the files for it (`regcredd clients show`).',
     ),
-  canary: z
   redirects: z
     .enum(['follow', 'relay'])
     .default('follow')
     .describe(
       'Where the registry keeps its blobs elsewhere and redirects to them. `follow`: the daemon fetches them. `relay`: the client is sent there itself, where that is safe; docs/egress.md says when.',
     ),
+  canary: z
     .string()
     .optional()
     .describe(

@@ -139,7 +139,7 @@ async function answer(
   const registry = findRegistry(parts.registries, pull.host, pull.repository)
   exchange.registry = registry
   exchange.caller = await callerOf(registry, request, certificateOf, parts)
-  await parts.begun(exchange)
+  parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
   return passOn(pull, served, response, registry.limits.answerTimeoutMs)
 }
