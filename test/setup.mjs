@@ -25,7 +25,7 @@ const rows = await withLock(async () => {
   const keytar = await addKeytar()
   const kubernetes =
     mode === 'test' || options.includes('--kubernetes') ? await addKubernetes() : await presentKubernetes()
-  const built = [...(mode === 'test' ? await addGoTools() : []), ...kubernetes]
+  const built = [...(await addGoTools(mode)), ...kubernetes]
   dropBorrowedGo()
   writeToolsFile([...tools, ...built])
   return [node, keytar, ...tools, ...built]

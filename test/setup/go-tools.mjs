@@ -68,9 +68,13 @@ const goTools = [
 ]
 const buildGiB = 4
 
-/** Gives a row for each, built now if need be: 3 to 8 minutes, once. */
-export async function addGoTools() {
-  const located = goTools.map((tool) => ({ ...tool, ...place(tool) }))
+/** What is measured against; the tests need all. */
+const benchTools = ['crane', 'distribution']
+
+/** Gives a row for each that the mode needs, built now if need be: 3 to 8 minutes, once. */
+export async function addGoTools(mode) {
+  const needed = { test: goTools, bench: goTools.filter(({ name }) => benchTools.includes(name)), demo: [] }[mode]
+  const located = needed.map((tool) => ({ ...tool, ...place(tool) }))
   const absent = located.filter(({ target }) => !isExecutable(target))
   const problems = absent.length > 0 ? await build(absent) : new Map()
   return Promise.all(
