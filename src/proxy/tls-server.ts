@@ -1,4 +1,4 @@
-import type { ServerOptions } from 'node:http'
+import type { ServerOptions, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -69,8 +69,11 @@ export function createTlsServer(options: ServerOptions & { headersTimeout: numbe
     judged.set(socket, { certificate: judgeCertificate(socket), trust: trustAtAccept.get(under), under })
   })
   const isStale = (socket: Socket) => judged.get(socket)?.trust !== trust
+  const underWay = new Set<ServerResponse>()
   server.on('request', ({ socket }, response) => {
+    underWay.add(response)
     response.once('close', () => {
+      underWay.delete(response)
       if (isStale(socket)) socket.end()
     })
   })
@@ -79,6 +82,7 @@ export function createTlsServer(options: ServerOptions & { headersTimeout: numbe
     if (trustOf(material) === trust) return
     trust = trustOf(material)
     server.closeIdleConnections()
+    for (const response of underWay) if (!response.headersSent) response.setHeader('connection', 'close')
   })
   return {
     server,

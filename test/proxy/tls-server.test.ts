@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, rename } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -200,28 +201,41 @@ describe('the listener over TLS', { skip }, () => {
     agent.destroy()
   })
 
-  test('a connection that is at work when its certificate is revoked ends with that request', async () => {
-    const own = { ca: place.serverCa.cert, cert: good.cert, key: await readFile(good.keyFile) }
-    const agent = new Agent({ keepAlive: true, maxSockets: 1, ...own })
-    let answered = () => {}
-    registry.script = (_request, response) => {
-      answered = () => void response.writeHead(404, { 'content-length': 0 }).end()
-      return true
-    }
-    registry.requests.length = 0
-    const atWork = askKept(agent)
-    await eventually('it is asked', () => registry.requests.length > 0)
-    await place.clientCa.revoke(good)
-    const before = files.now()
-    await place.clientCa.writeCrl(place.paths.crlFile)
-    await eventually('the list is taken', () => files.now() !== before, 15_000)
-    answered()
-    const first = await atWork
-    const later = await askKept(agent)
-    agent.destroy()
-    assert.deepEqual([first.status, later.status, later.port === first.port], [404, 403, false])
-    assert.equal(registry.requests.length, 1)
-  })
+  for (const [where, begin] of [
+    ['before its answer', (response: ServerResponse) => void response],
+    [
+      'in the middle of its answer',
+      (response: ServerResponse) => response.writeHead(200, { 'content-length': 4 }).write('ab'),
+    ],
+  ] as const) {
+    test(`a connection that is ${where} when its certificate is revoked ends with that request`, async () => {
+      const own = { ca: place.serverCa.cert, cert: good.cert, key: await readFile(good.keyFile) }
+      const agent = new Agent({ keepAlive: true, maxSockets: 1, ...own })
+      let answered = () => {}
+      registry.script = (_request, response) => {
+        begin(response)
+        answered = () => {
+          if (!response.headersSent) response.writeHead(200, { 'content-length': 2 })
+          response.end('cd')
+        }
+        return true
+      }
+      registry.requests.length = 0
+      const atWork = askKept(agent)
+      await eventually('it is asked', () => registry.requests.length > 0)
+      await place.clientCa.revoke(good)
+      const before = files.now()
+      await place.clientCa.writeCrl(place.paths.crlFile)
+      await eventually('the list is taken', () => files.now() !== before, 15_000)
+      answered()
+      const first = await atWork
+      assert.deepEqual([first.status, first.body.slice(-2)], [200, 'cd'])
+      await eventually('its connection is closed', () => Object.keys(agent.freeSockets).length === 0)
+      assert.equal((await askKept(agent)).status, 403)
+      agent.destroy()
+      assert.equal(registry.requests.length, 1)
+    })
+  }
 
   test('no session is taken up again: each connection shows its certificate anew', async () => {
     const own = { ca: place.serverCa.cert, cert: good.cert, key: await readFile(good.keyFile) }

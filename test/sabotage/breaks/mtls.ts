@@ -47,7 +47,7 @@ export const breaks: Break[] = [
     line: 'trust = trustOf(material)',
     instead: '',
     testFile: 'test/proxy/tls-server.test.ts',
-    test: 'a connection that is at work when its certificate is revoked ends with that request',
+    test: 'a connection that is in the middle of its answer when its certificate is revoked ends with that request',
   },
   {
     name: 'mtls: a key that others may read',
