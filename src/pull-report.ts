@@ -87,6 +87,8 @@ function endRecord(exchange: Exchange, outcome: Outcome, durationMs: number): Pu
     version,
     upstream,
     code: outcome.code,
+    redirected: outcome.redirected && true,
+    redirectedBytes: outcome.redirected?.sizeBytes,
   }
 }
 
@@ -104,6 +106,7 @@ function logLine(log: Logger, exchange: Exchange, outcome: Outcome, durationMs: 
     bytes: outcome.bytes,
     complete: outcome.complete,
     version,
+    redirected: outcome.redirected && true,
     code: outcome.code,
     ms: Math.round(durationMs),
   }

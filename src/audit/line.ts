@@ -44,6 +44,8 @@ const pullEnd: Record<Exclude<keyof PullEnd, 'type'>, Check> = {
   version: optional(text),
   upstream: optional(origin),
   code: optional(text),
+  redirected: optional(flag),
+  redirectedBytes: optional(count),
 }
 const actorFields: Record<keyof Actor, Check> = { via: text, name: optional(text) }
 const adminAct: Record<Exclude<keyof AdminAct, 'type'>, Check> = {

@@ -37,6 +37,10 @@ export type PullEnd = {
   upstream: string | undefined
   /** Code of the catalogue, where the request failed on our side. */
   code: string | undefined
+  /** The client was sent to the registry's store to fetch the blob there, so no byte of it went through here. */
+  redirected?: true | undefined
+  /** The size of that blob, as a manifest that went through here tells it. */
+  redirectedBytes?: number | undefined
 }
 
 export type AdminAct = {

@@ -1,6 +1,7 @@
 import type { Audit } from '../audit/writer.ts'
 import { followCallerTokens } from '../caller-token-file.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
+import { createBlobSizes } from '../proxy/blob-sizes.ts'
 import { type PullProxy, startProxy } from '../proxy/listener.ts'
 import { createPreference } from '../proxy/preference.ts'
 import { createSender } from '../proxy/sender.ts'
@@ -41,6 +42,7 @@ export async function startPulls(
       rateLimits,
       wallNowMs: Date.now,
       asksBasic: new Set(),
+      blobSizes: createBlobSizes(),
       lend: async (name) => (await keychain.lend(name))?.credential,
       ...report,
     },

@@ -37,6 +37,7 @@ export class LaneAnswer implements Receiver {
   #mode: 'head' | 'held' | 'streaming' | 'discarding' | 'over' = 'head'
   #isBlocked = false
   #onBroken: (() => void) | undefined
+  #onPiece: ((piece: Buffer) => void) | undefined
   #idle: NodeJS.Timeout | undefined
 
   /** `onHead` gets the head, or why there is none. */
@@ -53,9 +54,10 @@ export class LaneAnswer implements Receiver {
 
   /**
    * Sends the body to the caller and ends his answer; `response` has its head already. A body that the registry cuts resets the
-   * caller, a caller that leaves ends the registry's connection. Never throws.
+   * caller, a caller that leaves ends the registry's connection. Never throws. `onPiece` must copy what it keeps.
    */
-  stream(response: ServerResponse, idleTimeoutMs: number): Promise<Streamed> {
+  stream(response: ServerResponse, idleTimeoutMs: number, onPiece?: (piece: Buffer) => void): Promise<Streamed> {
+    this.#onPiece = onPiece
     const { promise, resolve } = Promise.withResolvers<Streamed>()
     const expected = this.#head?.bodyBytes ?? 0
     const settle = (complete: boolean, brokenBy: Streamed['brokenBy']) => {
@@ -181,7 +183,9 @@ export class LaneAnswer implements Receiver {
     this.#ranges = []
     let isRoom = true
     for (const { slab, from, to } of ranges) {
-      isRoom = response.write(slab.bytes.subarray(from, to), () => writtenFrom(slab))
+      const piece = slab.bytes.subarray(from, to)
+      this.#onPiece?.(piece)
+      isRoom = response.write(piece, () => writtenFrom(slab))
     }
     if (this.#missing === 0) response.end()
     else if (!isRoom && !this.#isBlocked) this.#waitForRoom(response)

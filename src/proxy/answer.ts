@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
+import type { Registry } from '../config/config.ts'
 import { type RegcreddError, toRegcreddError } from '../errors.ts'
 import { ociErrorBody } from '../registry/oci-error.ts'
+import type { BlobSizes } from './blob-sizes.ts'
 import type { Outcome } from './exchange.ts'
 import { callerHeaders } from './headers.ts'
 import { localLink } from './link.ts'
 import type { Pull } from './pull.ts'
+import { sendOn } from './redirect.ts'
 import type { Served } from './serve.ts'
 
 /** Passes an answer on to the caller; gives what became of it. Never throws. */
@@ -12,9 +15,11 @@ export async function passOn(
   pull: Pull,
   served: Served,
   response: ServerResponse,
-  idleTimeoutMs: number,
+  { registry, blobSizes }: { registry: Registry; blobSizes: BlobSizes },
 ): Promise<Outcome> {
-  const { answer, digest } = served
+  const { answer, digest, location } = served
+  if (location !== undefined)
+    return sendOn(pull, { location, digest }, blobSizes.sizeOf(registry.name, pull.reference), response)
   const headers = callerHeaders(answer.headers, pull, digest)
   const link = answer.headers['link']
   if (typeof link === 'string') headers['link'] = localLink(link, pull, served.askedAt)
@@ -41,7 +46,12 @@ export async function passOn(
     return { status, bytes: 0, complete: true, digest: shown, code: undefined, cause: undefined }
   }
   response.writeHead(status, headers)
-  const { bytes, complete, brokenBy } = await answer.stream(response, idleTimeoutMs)
+  // Only where blobs may go past us are their sizes worth a look.
+  const isWorthReading = registry.redirects === 'relay' && pull.kind === 'manifest' && status === 200
+  const reader = isWorthReading ? blobSizes.reader(registry.name) : undefined
+  const { answerTimeoutMs } = registry.limits
+  const { bytes, complete, brokenBy } = await answer.stream(response, answerTimeoutMs, reader?.onPiece)
+  if (complete) reader?.read()
   const code = brokenBy === 'registry' ? 'UPSTREAM_UNREACHABLE' : undefined
   return { status, bytes, complete, digest: shown, code, cause: undefined }
 }

@@ -10,6 +10,8 @@ export type Outcome = {
   status: number
   bytes: number
   complete: boolean
+  /** The caller was sent to the registry's store; `sizeBytes` is the blob's size, where a manifest told it. */
+  redirected?: { sizeBytes: number | undefined } | undefined
   digest: string | undefined
   code: ErrorCode | undefined
   /** What was thrown, for the log alone. */

@@ -4,6 +4,7 @@ import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { listenFailure } from '../listen-failure.ts'
 import { passOn, refuse } from './answer.ts'
+import type { BlobSizes } from './blob-sizes.ts'
 import { type Caller, callerByCertificate, callerByPullSecret, callerByToken } from './caller.ts'
 import type { ShownCertificate } from './client-certificate.ts'
 import { limitConnections } from './connection-limit.ts'
@@ -20,6 +21,7 @@ import { createTlsServer } from './tls-server.ts'
 export type ProxyParts = ServeParts &
   PingParts & {
     defaultRegistry: string
+    blobSizes: BlobSizes
     /** Absent: plain HTTP. */
     tls: TlsFiles | undefined
     /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
@@ -141,7 +143,7 @@ async function answer(
   exchange.caller = await callerOf(registry, request, certificateOf, parts)
   parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
-  return passOn(pull, served, response, registry.limits.answerTimeoutMs)
+  return passOn(pull, served, response, { registry, blobSizes: parts.blobSizes })
 }
 
 async function callerOf(

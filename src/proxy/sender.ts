@@ -18,6 +18,11 @@ export type Sender = {
    * @throws UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_MALFORMED, ADDRESS_REFUSED
    */
   send(request: SendRequest, response: ServerResponse, signal: AbortSignal): Promise<UpstreamAnswer>
+  /**
+   * Checks where a client would be sent.
+   * @throws ADDRESS_REFUSED, UPSTREAM_UNREACHABLE
+   */
+  checkTarget(registry: Registry, to: URL): Promise<void>
   close(): void
 }
 
@@ -55,7 +60,7 @@ export function createSender(agentsOf: (registry: Registry) => Agents): Sender {
             status,
             headers: fields,
             challenges,
-            stream: (caller, idleTimeoutMs) => body.stream(caller, idleTimeoutMs),
+            stream: (caller, idleTimeoutMs, onPiece) => body.stream(caller, idleTimeoutMs, onPiece),
             discard: () => body.discard(),
           }
         }
@@ -63,6 +68,7 @@ export function createSender(agentsOf: (registry: Registry) => Agents): Sender {
       const agent = agentsOf(registry).towards(to)
       return streamedAnswer(await relay.send({ method, to, headers, agent, answerTimeoutMs }, response, signal))
     },
+    checkTarget: (registry, to) => agentsOf(registry).checkTarget(to),
     close() {
       for (const lane of lanes.values()) lane.close()
     },

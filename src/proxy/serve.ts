@@ -22,6 +22,7 @@ import { upstreamHeaders } from './headers.ts'
 import { type Lessons, learn } from './learn.ts'
 import { authorizationHeader, heldBack, lineUp, loginOf, retryTimes } from './lent.ts'
 import { type Pull, upstreamPath } from './pull.ts'
+import { relayOf } from './redirect.ts'
 import type { Sender } from './sender.ts'
 import type { UpstreamAnswer } from './upstream-answer.ts'
 
@@ -37,7 +38,14 @@ export type ServeParts = Lessons & {
 }
 
 /** The answer to pass on, as it came: whether only its size was asked for, where it was asked, and the registry's own digest header. */
-export type Served = { answer: UpstreamAnswer; onlySize: boolean; askedAt: URL; digest: string | undefined }
+export type Served = {
+  answer: UpstreamAnswer
+  onlySize: boolean
+  askedAt: URL
+  digest: string | undefined
+  /** Where the client is sent, in place of the answer. */
+  location: URL | undefined
+}
 
 /**
  * Takes the steps of one pull until there is an answer to pass on; its body is unread.
@@ -66,7 +74,8 @@ export async function servePull(
   const url = new URL(upstreamPath(pull), registry.upstream)
   const tried: Tried[] = []
   const kind = pull.kind === 'ping' ? 'tags' : pull.kind
-  const course: Course = { registry, method: pull.method, kind, url, versions, tried, barred }
+  const relay = relayOf(registry, request)
+  const course: Course = { registry, method: pull.method, kind, url, versions, tried, relay, barred }
   let digest: string | undefined
   let token = tokens.peek(registry, pull.repository, versions[0])
   let denial: RegcreddError | undefined
@@ -127,7 +136,7 @@ export async function servePull(
       if (step.code !== 'CREDENTIAL_REJECTED') throw new RegcreddError(step.code, step.detail)
       throw denial?.code === 'REPOSITORY_REFUSED' ? denial : heldBack(versions, retryAt)
     }
-    if (step.do === 'relay') throw new TypeError('a relay step follows an answer only')
+    if (step.do === 'relay' || step.do === 'redirect') throw new TypeError('a relay step follows an answer only')
     if (step.do === 'authenticate') {
       step = await authenticate(step.challenge, step.version)
       continue
@@ -151,8 +160,13 @@ export async function servePull(
     learn(answer, { sent, asks: tried.at(-1)?.asks, part, trial, credential, registry, exchange }, parts)
     if (originOf(sent.to) === originOf(url)) digest = single(answer.headers['docker-content-digest']) ?? digest
     step = nextStepFrom(course, answer)
-    if (step.do === 'relay') return { answer, onlySize: sent.onlySize, askedAt: sent.to, digest }
+    const served = { answer, onlySize: sent.onlySize, askedAt: sent.to, digest, location: undefined }
+    if (step.do === 'relay') return served
     answer.discard()
+    if (step.do === 'redirect') {
+      await parts.sender.checkTarget(registry, step.to)
+      return { ...served, location: step.to }
+    }
   }
   throw new RegcreddError('UPSTREAM_MALFORMED', 'the registry asks for one thing after another')
 }

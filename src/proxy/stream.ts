@@ -8,7 +8,7 @@ export function streamedAnswer(answer: IncomingMessage): UpstreamAnswer {
     status: answer.statusCode ?? 502,
     headers: answer.headers,
     challenges: answer.headersDistinct['www-authenticate'] ?? [],
-    stream: (response, idleTimeoutMs) => stream(answer, response, idleTimeoutMs),
+    stream: (response, idleTimeoutMs, onPiece) => stream(answer, response, idleTimeoutMs, onPiece),
     discard: () => discard(answer),
   }
 }
@@ -18,7 +18,12 @@ export function streamedAnswer(answer: IncomingMessage): UpstreamAnswer {
  * resumes with Range instead of taking a short blob for a whole one; a caller that leaves ends the registry's stream.
  * Never throws; `complete` says whether every byte was handed over.
  */
-async function stream(answer: IncomingMessage, response: ServerResponse, idleTimeoutMs: number): Promise<Streamed> {
+async function stream(
+  answer: IncomingMessage,
+  response: ServerResponse,
+  idleTimeoutMs: number,
+  onPiece: ((piece: Buffer) => void) | undefined,
+): Promise<Streamed> {
   let bytes = 0
   let brokenBy: Streamed['brokenBy']
   // HTTP/1.0 has no chunks: there the end of the connection is the end of the body, and only a reset tells that it is cut.
@@ -34,6 +39,7 @@ async function stream(answer: IncomingMessage, response: ServerResponse, idleTim
   const idle = setTimeout(() => (response.writableNeedDrain ? idle.refresh() : answer.destroy()), idleTimeoutMs)
   answer.on('data', (piece: Buffer) => {
     bytes += piece.length
+    onPiece?.(piece)
     idle.refresh()
   })
   try {

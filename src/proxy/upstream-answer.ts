@@ -13,9 +13,9 @@ export type UpstreamAnswer = {
   /**
    * Streams the body to the caller, untouched, and ends his answer; its head was written before. A body that is cut short resets
    * the caller's connection, so that containerd resumes with Range instead of taking a short blob for a whole one; a caller that
-   * leaves ends the stream. Never throws.
+   * leaves ends the stream. Never throws. `onPiece` sees each piece before it is sent, and must copy what it keeps.
    */
-  stream(response: ServerResponse, idleTimeoutMs: number): Promise<Streamed>
+  stream(response: ServerResponse, idleTimeoutMs: number, onPiece?: (piece: Buffer) => void): Promise<Streamed>
   /** The body is not passed on. A short one is read to its end, so that the connection can be used again. */
   discard(): void
 }

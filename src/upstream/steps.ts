@@ -33,6 +33,8 @@ export type Course = {
   /** Ids of the credential's versions, in the order in which they are to be tried; none for an anonymous pull. */
   versions: readonly string[]
   tried: readonly Tried[]
+  /** Where the client may be sent to a store by itself: the host by which it asks us, where its own headers would follow. Undefined: never. */
+  relay: { callerHost: string } | undefined
   /** Versions that may not log in (any more): refused by the token server, or held back since an earlier refusal. */
   barred: readonly (string | undefined)[]
 }
@@ -50,6 +52,8 @@ export type Step =
   /** Ask `/v2/` for the challenge that the registry left out. */
   | { do: 'ping' }
   | { do: 'relay' }
+  /** Send the client there, after a look at where the name leads. */
+  | { do: 'redirect'; to: URL }
   | { do: 'refuse'; code: ErrorCode; detail: string | undefined }
 
 /** What the daemon has learned of a registry in earlier pulls. */
@@ -114,9 +118,19 @@ function followRedirect(course: Course, last: Tried, answer: AnswerHead): Step {
     return { do: 'refuse', code: 'REDIRECT_REFUSED', detail: `more than ${MAX_REDIRECTS} redirects` }
   }
   const to = redirectTarget(last.to, answer.location, course.registry)
+  if (mayRelay(course, last, to)) return { do: 'redirect', to }
   const authorization: Authorization =
     !hasLeft(course) && sameOrigin(to, course.url) ? last.authorization : { by: 'nobody' }
   return { do: 'send', to, method: last.method, authorization, onlySize: last.onlySize }
+}
+
+/**
+ * Only the GET of a blob: a manifest decides what is pulled, and a HEAD has no body to save while a URL signed for GET refuses it. Not to the
+ * host that the client asked, nor below it: there Go's and curl's clients go on showing what they showed us.
+ */
+function mayRelay({ relay, kind, url }: Course, { method, onlySize }: Tried, to: URL): boolean {
+  if (relay === undefined || kind !== 'blob' || method !== 'GET' || onlySize || sameOrigin(to, url)) return false
+  return to.hostname !== relay.callerHost && !to.hostname.endsWith(`.${relay.callerHost}`)
 }
 
 /** Whether the answer at hand comes from elsewhere, such as the registry's blob store; a new start at the registry comes back. */

@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Registry } from '../../src/config/config.ts'
 import type { Credential } from '../../src/keychain/credential.ts'
+import { createBlobSizes } from '../../src/proxy/blob-sizes.ts'
 import type { CallerMode } from '../../src/proxy/caller.ts'
 import type { Exchange, Outcome } from '../../src/proxy/exchange.ts'
 import { type ProxyLimits, type PullProxy, startProxy } from '../../src/proxy/listener.ts'
@@ -95,6 +96,7 @@ export async function startTestProxy(
     rateLimits,
     wallNowMs,
     asksBasic: new Set(),
+    blobSizes: createBlobSizes(),
     lend: async (name) => {
       if (test.failLend !== undefined) throw test.failLend
       return credentials.get(name)

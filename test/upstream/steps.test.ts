@@ -46,6 +46,7 @@ function courseOf(turns: Turn[], more: Partial<Course> = {}): Course {
     url: URL_AT_REGISTRY,
     versions: ['v1'],
     barred: [],
+    relay: undefined,
     ...more,
     tried,
   }
