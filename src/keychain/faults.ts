@@ -1,4 +1,4 @@
-import { RegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 
 const MAKE_KEY = 'make one with: head -c 32 /dev/urandom | base64'
 
@@ -153,4 +153,13 @@ export function fault(name: FaultName, words: Record<string, string | number> = 
   const { code, says, remedy } = faults[name]
   const text = `${says}; ${remedy}`.replace(/\{(\w+)\}/g, (_, word: string) => String(words[word] ?? ''))
   return new RegcreddError(code, text, { cause })
+}
+
+/** Does something to a file; what the system has against it becomes the fault `disk`. */
+export async function atFileSystem<T>(path: string, done: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw fault('disk', { path, done, errno: errnoOf(cause) ?? 'unknown' }, cause)
+  }
 }

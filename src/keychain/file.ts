@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { errnoOf, toRegcreddError } from '../errors.ts'
 import { lockFile } from '../file-lock.ts'
 import { Secret } from '../secret.ts'
-import { fault } from './faults.ts'
+import { atFileSystem, fault } from './faults.ts'
 import type { Items } from './items.ts'
 import { parseKeys } from './key-file.ts'
 import { createKeychain, type Keychain } from './keychain.ts'
@@ -14,8 +14,14 @@ import { keepOwner, replaceFile, sweepLeftovers } from './replace-file.ts'
 import { seal, unseal } from './sealed-file.ts'
 
 export type FileItems = Items & {
-  /** The file has been encrypted with the first key when it resolves; says whether that had to be done. */
-  reseal(): Promise<'resealed' | 'unchanged'>
+  /** From now on these are the keys; the file has been encrypted with the first when it resolves. */
+  reseal(keys: Secret): Promise<void>
+}
+
+export type FileOptions = {
+  /** `read`: while another process has it open, too; writes are refused. Default: `write`. */
+  access?: 'read' | 'write'
+  mark?: Mark
 }
 
 type Read = { texts: Map<string, Secret>; keyId: string | undefined }
@@ -30,12 +36,13 @@ export async function openFileKeychain(path: string, keys: Secret): Promise<Keyc
 }
 
 /** As `openFileKeychain`. */
-export async function openFileItems(path: string, keys: Secret, mark: Mark = noMark): Promise<FileItems> {
-  const sealKeys = parseKeys(keys)
+export async function openFileItems(path: string, keys: Secret, options: FileOptions = {}): Promise<FileItems> {
+  const { access = 'write', mark = noMark } = options
+  let sealKeys = parseKeys(keys)
   const runLocked = createLocks()
   let wasThere = false
   let unlock = () => {}
-  if (await folderExists(path)) {
+  if (access === 'write' && (await folderExists(path))) {
     unlock = await lockAgainstOthers(path)
     await atFileSystem(path, 'swept of leftovers', () => sweepLeftovers(path))
   }
@@ -51,6 +58,7 @@ export async function openFileItems(path: string, keys: Secret, mark: Mark = noM
   }
 
   async function write(texts: Map<string, Secret>): Promise<void> {
+    if (access === 'read') throw new TypeError(`${path} was opened to be read`)
     const plain = JSON.stringify([...texts].map(([key, text]) => [key, text.reveal()]))
     await atFileSystem(path, 'written', () => replaceFile(path, seal(plain, sealKeys[0], hostname()), mark))
     wasThere = true
@@ -66,23 +74,22 @@ export async function openFileItems(path: string, keys: Secret, mark: Mark = noM
       else texts.set(key, text)
       await write(texts)
     },
-    async reseal() {
+    async reseal(keys) {
+      sealKeys = parseKeys(keys)
       const { texts, keyId } = await read()
-      if (keyId === undefined || keyId === sealKeys[0].id) return 'unchanged'
-      await write(texts)
-      return 'resealed'
+      if (keyId !== undefined && keyId !== sealKeys[0].id) await write(texts)
     },
     // All items live in one file, so one lock stands for that of every key.
     runLocked: (_key, work) => runLocked('file', work),
     close: () => runLocked('file', async () => unlock()),
   }
-  if (sealKeys.length > 1) await resealIfPossible(items)
+  if (access === 'write' && sealKeys.length > 1) await resealIfPossible(items, keys)
   return items
 }
 
 /** A disk without room must not keep a daemon from serving what can be read: the next write encrypts with the new key anyway. */
-async function resealIfPossible(items: FileItems): Promise<void> {
-  await items.reseal().catch((thrown: unknown) => {
+async function resealIfPossible(items: FileItems, keys: Secret): Promise<void> {
+  await items.reseal(keys).catch((thrown: unknown) => {
     if (!toRegcreddError(thrown).code.startsWith('KEYCHAIN_')) throw thrown
   })
 }
@@ -134,13 +141,5 @@ async function folderExists(path: string): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
     throw error
-  }
-}
-
-async function atFileSystem<T>(path: string, done: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    throw fault('disk', { path, done, errno: errnoOf(cause) ?? 'unknown' }, cause)
   }
 }

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { errnoOf } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { readCredential } from '../systemd/credentials.ts'
-import { fault } from './faults.ts'
+import { atFileSystem, fault } from './faults.ts'
+import type { Mark } from './mark.ts'
+import { replaceFile } from './replace-file.ts'
 import { deriveSealKey, type SealKey } from './sealed-file.ts'
 
 const KEY_SIZE_BYTES = 32
@@ -36,8 +39,23 @@ export function parseKeys(text: Secret): [SealKey, ...SealKey[]] {
   return [first, ...others]
 }
 
+/** The same keys behind a new one, which is then the one to encrypt with. */
+export function withNewKey(text: Secret): Secret {
+  return new Secret([randomBytes(KEY_SIZE_BYTES).toString('base64'), ...linesOf(text)].join('\n'))
+}
+
+/** Only the key to encrypt with. */
+export function firstKey(text: Secret): Secret {
+  return new Secret(linesOf(text)[0] ?? '')
+}
+
+/** Replaces a key file in one step, for the same owner. Throws KEYCHAIN_UNAVAILABLE. */
+export async function writeKeyFile(path: string, text: Secret, mark: Mark): Promise<void> {
+  await atFileSystem(path, 'written', () => replaceFile(path, `${linesOf(text).join('\n')}\n`, mark))
+}
+
 /** The lines of a text of keys, without those that are empty. */
-export function linesOf(text: Secret): string[] {
+function linesOf(text: Secret): string[] {
   return text
     .reveal()
     .split('\n')

@@ -1,9 +1,10 @@
 import type { Config } from '../config/config.ts'
-import { openFileKeychain } from './file.ts'
+import { type FileOptions, openFileItems } from './file.ts'
+import type { Items } from './items.ts'
 import { findKey } from './key-file.ts'
-import type { Keychain } from './keychain.ts'
-import { createMemoryKeychain } from './memory.ts'
-import { createOsKeychain } from './os.ts'
+import { createKeychain, type Keychain } from './keychain.ts'
+import { createMemoryItems } from './memory.ts'
+import { createOsItems } from './os.ts'
 import { createHelperProcess } from './os-process.ts'
 import { createLockProbe } from './secret-service.ts'
 
@@ -12,17 +13,27 @@ import { createLockProbe } from './secret-service.ts'
  * key of the file store cannot be had. Whether the store itself can be read shows with the first call: a daemon starts while it is locked.
  */
 export async function openKeychain(config: Config['keychain'], environment: NodeJS.ProcessEnv): Promise<Keychain> {
+  return createKeychain(await openItems(config, environment))
+}
+
+/** As `openKeychain`, below credentials; with `access: 'read'` beside a daemon that has it open, too. */
+export async function openItems(
+  config: Config['keychain'],
+  environment: NodeJS.ProcessEnv,
+  options: FileOptions = {},
+): Promise<Items> {
   switch (config.store) {
     case 'memory':
-      return createMemoryKeychain()
+      return createMemoryItems()
     case 'file':
-      return openFileKeychain(config.path, await findKey(config.keyFile, environment))
+      return openFileItems(config.path, await findKey(config.keyFile, environment), options)
     case 'os': {
       const { service, timeoutMs } = config
       const helper = createHelperProcess({ timeoutMs, environment })
       // Only the Secret Service mistakes "locked" for "absent"; the keychain of macOS asks its user, or refuses.
       const probe = process.platform === 'linux' ? createLockProbe(environment) : undefined
-      return createOsKeychain({ service, timeoutMs, helper, probe })
+      const own = options.access === 'read' && probe !== undefined ? { ...probe, claim: async () => undefined } : probe
+      return createOsItems({ service, timeoutMs, helper, probe: own })
     }
   }
 }

@@ -92,7 +92,7 @@ describe('the file store', () => {
     const keychain = await open()
     await keychain.update(KEY, () => sample(KEY))
     await keychain.close()
-    await cp(join(import.meta.dirname, 'fixtures/node-7.keychain.json'), path)
+    await cp(join(import.meta.dirname, 'fixtures/node-7.keychain'), path)
     await assert.rejects(
       (await open()).get(KEY),
       hasCode(
@@ -104,7 +104,7 @@ describe('the file store', () => {
 
   it('reads a file of the first format and writes the present one', async (t) => {
     const { path, keyFile, open } = await store(t)
-    await cp(join(import.meta.dirname, 'fixtures/format-1.keychain.json'), path)
+    await cp(join(import.meta.dirname, 'fixtures/format-1.keychain'), path)
     await writeFile(keyFile, Buffer.alloc(32, 7).toString('base64'))
     const keychain = await open()
     assert.equal(passwordOf(await keychain.get(KEY)), 'of format 1')

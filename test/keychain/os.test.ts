@@ -72,10 +72,11 @@ describe('the store in the keyring', { skip }, () => {
   })
 
   it('calls nothing absent that a keyring hides which is locked in the midst of a reading', async (t) => {
-    const { keychain } = open(t, { probe: says('unlocked', 'locked') })
+    const lockedMeanwhile = () => open(t, { probe: says('unlocked', 'locked') }).keychain
     await keyring.lock()
     t.after(() => keyring.unlock())
-    await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_LOCKED' })
+    await assert.rejects(lockedMeanwhile().get(KEY), { code: 'KEYCHAIN_LOCKED' })
+    await assert.rejects(lockedMeanwhile().all(), { code: 'KEYCHAIN_LOCKED' })
   })
 
   it('says of a refused writing that the keyring was locked in its midst', async (t) => {

@@ -1,0 +1,79 @@
+import { access, readFile } from 'node:fs/promises'
+import { errnoOf, RegcreddError, toRegcreddError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+import { openBackup, sealBackup } from './backup-file.ts'
+import { atFileSystem } from './faults.ts'
+import type { Items } from './items.ts'
+import { type Mark, noMark } from './mark.ts'
+import { replaceFile } from './replace-file.ts'
+import { parseEntry } from './tombstone.ts'
+import { planTransfer, refuseNewer, type Step, transfer } from './transfer.ts'
+
+export type BackedUp = { credentials: number; deletions: number; broken: string[] }
+
+/**
+ * Writes all items of a store into a new encrypted file of mode 0600. An item that cannot be read stops it, unless `broken` is `skip`.
+ * Throws what the store throws, USAGE where the file is there already, KEYCHAIN_UNAVAILABLE where it cannot be written.
+ */
+export async function backup(
+  items: Items,
+  to: { path: string; passphrase: Secret; createdAt: string; host: string },
+  broken: 'refuse' | 'skip',
+  mark: Mark = noMark,
+): Promise<BackedUp> {
+  if (await exists(to.path)) throw new RegcreddError('USAGE', `${to.path} is there already; name a new file`)
+  const texts = await items.readAll()
+  const done: BackedUp = { credentials: 0, deletions: 0, broken: [] }
+  for (const [key, text] of texts) {
+    const kind = kindOf(key, text)
+    if (kind === 'credentials' || kind === 'deletions') done[kind] += 1
+    else if (broken === 'refuse') throw kind
+    else {
+      done.broken.push(key)
+      texts.delete(key)
+    }
+  }
+  const sealed = await sealBackup(texts, to.passphrase, to)
+  await atFileSystem(to.path, 'written', () => replaceFile(to.path, sealed, mark))
+  return done
+}
+
+export type Restored = { createdAt: string | undefined; host: string | undefined; steps: Step[] }
+
+/**
+ * Puts the items of a backup into a store; what the store holds beside them is kept. Without `older: 'replace'` nothing is done where
+ * the store holds something newer. With `dryRun` nothing is done at all. Throws BACKUP_UNREADABLE, KEYCHAIN_NEWER and what the store throws.
+ */
+export async function restore(
+  from: { path: string; passphrase: Secret },
+  target: Items,
+  { older, dryRun }: { older: 'refuse' | 'replace'; dryRun: boolean },
+  mark: Mark = noMark,
+): Promise<Restored> {
+  const text = await atFileSystem(from.path, 'read', () => readFile(from.path, 'utf8'))
+  const { items, origin } = await openBackup(text, from.passphrase)
+  const steps = planTransfer(items, await target.readAll())
+  if (!dryRun) {
+    if (older === 'refuse') refuseNewer(steps)
+    await transfer(items, steps, target, mark)
+  }
+  return { ...origin, steps }
+}
+
+function kindOf(key: string, text: Secret): 'credentials' | 'deletions' | RegcreddError {
+  try {
+    return 'tombstone' in parseEntry(key, text) ? 'deletions' : 'credentials'
+  } catch (thrown) {
+    return toRegcreddError(thrown)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+}

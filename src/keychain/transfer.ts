@@ -1,0 +1,115 @@
+import { RegcreddError, toRegcreddError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+import { formatItem } from './item.ts'
+import type { Items } from './items.ts'
+import { type Mark, noMark } from './mark.ts'
+import { continueAfter, highestVersion, parseEntry } from './tombstone.ts'
+
+/**
+ * What becomes of one item when items are put into a store: `add` where it holds none, `raise` where it holds an older one, `mend`
+ * where it holds one that cannot be read. `back`: it holds a newer one, or another one of the same seq. `same` and `keep` change nothing.
+ */
+export type Step = {
+  key: string
+  do: 'add' | 'raise' | 'mend' | 'back' | 'same' | 'keep'
+  /** `seq` in the store now, and of what would be put in. `undefined`: not there, or not to be read. */
+  has: number | undefined
+  gets: number | undefined
+  isDeletion: boolean
+}
+
+type Entry = ReturnType<typeof parseEntry>
+
+/** Decides for each item; acts on nothing. Sorted by key. Throws KEYCHAIN_CORRUPT for an item to put in that cannot be read. */
+export function planTransfer(given: Map<string, Secret>, stored: Map<string, Secret>): Step[] {
+  return [...new Set([...given.keys(), ...stored.keys()])].sort().map((key) => {
+    const [from, to] = [given.get(key), stored.get(key)]
+    const [entry, now] = [from && parseEntry(key, from), to && readable(key, to)]
+    const has = now && seqOf(now)
+    const gets = entry && seqOf(entry)
+    const isDeletion = entry !== undefined && 'tombstone' in entry
+    return { key, do: actOf(from, to, has, gets, isDeletion), has, gets, isDeletion }
+  })
+}
+
+function actOf(
+  from: Secret | undefined,
+  to: Secret | undefined,
+  has: number | undefined,
+  gets: number | undefined,
+  isDeletion: boolean,
+): Step['do'] {
+  if (from === undefined || gets === undefined) return 'keep'
+  if (to === undefined) return 'add'
+  if (from.equals(to)) return 'same'
+  if (has === undefined) return 'mend'
+  if (has < gets) return 'raise'
+  // An old deletion is no reason to take away what came after it.
+  return isDeletion ? 'keep' : 'back'
+}
+
+/**
+ * Puts items into a store as planned, `back` too: those come as a change after what is stored, so that neither `seq` nor the number of
+ * a version ever goes back. Everything has been read back when it resolves. Done again it goes on where it was cut off.
+ * Throws what the store throws, and KEYCHAIN_UNAVAILABLE when it did not keep an item.
+ */
+export async function transfer(
+  given: Map<string, Secret>,
+  steps: Step[],
+  target: Items,
+  mark: Mark = noMark,
+): Promise<void> {
+  const stored = await target.readAll()
+  const wanted = new Map<string, Secret>()
+  for (const { key, do: act } of steps) {
+    const [text, now] = [given.get(key), stored.get(key)]
+    if (text === undefined || act === 'same' || act === 'keep') continue
+    wanted.set(key, act === 'back' && now !== undefined ? after(key, text, now) : text)
+  }
+  for (const [key, text] of wanted) {
+    mark('transfer: before a write')
+    await target.write(key, text)
+    mark('transfer: after a write')
+  }
+  const kept = await target.readAll()
+  for (const [key, text] of wanted) {
+    if (kept.get(key)?.equals(text) !== true)
+      throw new RegcreddError(
+        'KEYCHAIN_UNAVAILABLE',
+        `the ${target.store} store did not keep the item of ${key}; see that its disk has room`,
+      )
+  }
+  mark('transfer: read back')
+}
+
+/** The same credential as a change after what is stored. A rotation that was under way then is not taken up again. */
+function after(key: string, text: Secret, now: Secret): Secret {
+  const entry = parseEntry(key, text)
+  const current = parseEntry(key, now)
+  if ('tombstone' in entry) return text
+  const version = 'tombstone' in current ? current.tombstone.version : highestVersion(current.credential)
+  const { pending, versions, ...kept } = entry.credential
+  const settled = { ...kept, pending: undefined, versions: versions.filter(({ id }) => id !== pending), rotations: [] }
+  return formatItem(key, { ...continueAfter({ seq: 0, version }, settled), seq: seqOf(current) + 1 })
+}
+
+function seqOf(entry: Entry): number {
+  return 'tombstone' in entry ? entry.tombstone.seq : entry.credential.seq
+}
+
+function readable(key: string, text: Secret): Entry | undefined {
+  try {
+    return parseEntry(key, text)
+  } catch (thrown) {
+    if (toRegcreddError(thrown).code === 'KEYCHAIN_CORRUPT') return undefined
+    throw thrown
+  }
+}
+
+/** Throws KEYCHAIN_NEWER, naming them, where a plan would put older items in the place of newer ones. */
+export function refuseNewer(steps: Step[]): void {
+  const newer = steps.filter((step) => step.do === 'back')
+  if (newer.length === 0) return
+  const named = newer.map(({ key, has, gets }) => `${key} (seq ${has} there, ${gets} to be put in)`)
+  throw new RegcreddError('KEYCHAIN_NEWER', named.join(', '))
+}
