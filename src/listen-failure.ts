@@ -3,7 +3,7 @@ import { errnoOf, RegcreddError } from './errors.ts'
 
 /** LISTEN_FAILED with the key of the configuration, the address and what to do. */
 export function listenFailure(
-  key: 'proxy.listen' | 'health.listen',
+  key: 'proxy.listen' | 'health.listen' | 'admin.tls.listen',
   { host, port }: { host: string; port: number },
   cause: Error,
 ): RegcreddError {

@@ -2,20 +2,23 @@ import { randomUUID } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import { RegcreddError } from '../errors.ts'
-import { refuseBrowsers } from './access.ts'
+import { callerOf, enterBy } from './access.ts'
 import { addAudit } from './audit.ts'
 import { addCredentials } from './credentials.ts'
+import type { Door } from './door.ts'
 import { addMirror } from './mirror.ts'
+import { addOpenApi } from './openapi.ts'
 import type { AdminParts } from './parts.ts'
 import { answerProblem, faultOf } from './problem.ts'
 import { addRegistries } from './registries.ts'
 import { addRotations } from './rotations.ts'
 import { addStatus } from './status.ts'
+import { addTokens } from './tokens.ts'
 
 const LOGGED_PATH_CHARACTERS = 256
 
-/** The admin API: JSON in, JSON or RFC 9457 problems out, and no answer holds a secret. Listens nowhere by itself. */
-export function createAdminApp(parts: AdminParts): Express {
+/** The admin API behind one door: JSON in, JSON or RFC 9457 problems out, and no answer holds a secret. Listens nowhere by itself. */
+export function createAdminApp(parts: AdminParts, door: Door): Express {
   const app = express()
   app.disable('x-powered-by')
   // Answers are not to be kept by anybody, so there is nothing to compare them by.
@@ -29,14 +32,17 @@ export function createAdminApp(parts: AdminParts): Express {
     response.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
     next()
   })
-  app.use(refuseBrowsers)
+  app.use(enterBy(door))
 
-  addRegistries(app, parts)
-  addCredentials(app, parts)
-  addRotations(app, parts)
-  addStatus(app, parts)
-  addMirror(app, parts)
-  addAudit(app, parts)
+  const api = { app, parts, door }
+  addOpenApi(api)
+  addRegistries(api)
+  addCredentials(api)
+  addRotations(api)
+  addStatus(api)
+  addMirror(api)
+  addAudit(api)
+  addTokens(api)
 
   app.use(() => {
     throw new RegcreddError('NOT_FOUND')
@@ -50,11 +56,16 @@ function logAnswer(parts: AdminParts, request: Request, response: Response, next
   const startedMs = performance.now()
   const { method } = request
   const path = request.path.slice(0, LOGGED_PATH_CHARACTERS)
-  const actor = request.get('Regcredd-Actor')?.slice(0, 64)
   response.once('close', () => {
     const durationMs = performance.now() - startedMs
     const status = response.writableFinished ? response.statusCode : 0
-    parts.onAnswer({ id, method, path, status, durationMs, actor, error: faultOf(response) })
+    parts.onAnswer({ id, method, path, status, durationMs, actor: actorText(request), error: faultOf(response) })
   })
   next()
+}
+
+/** Who asked: the token that let him in, else his own word. */
+function actorText(request: Request): string | undefined {
+  const caller = callerOf(request)
+  return caller?.via === 'token' ? `token:${caller.holder.id}` : request.get('Regcredd-Actor')?.slice(0, 64)
 }

@@ -31,6 +31,16 @@ export async function readBody<Shape extends z.ZodRawShape>(
   )
 }
 
+/** As `readBody`; where there is no body at all, as for `{}`. */
+export async function readOptionalBody<Shape extends z.ZodRawShape>(
+  request: Request,
+  response: Response,
+  schema: z.ZodObject<Shape, z.core.$strict>,
+): Promise<z.infer<z.ZodObject<Shape, z.core.$strict>>> {
+  const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers
+  return length === '0' && coding === undefined ? schema.parse({}) : readBody(request, response, schema)
+}
+
 /** zod's messages name types and limits, never values; the name of an unknown key came from the client and is left out too. */
 export function describeIssue(issue: z.core.$ZodIssue, known: string): FieldProblem {
   const path = issue.path.join('.')

@@ -1,7 +1,10 @@
 import type { RegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
-import type { Rotations } from '../rotation/rotations.ts'
+import type { OnAct } from '../rotation/acts.ts'
 import type { MirrorResult } from '../rotation/ports.ts'
+import type { Rotations } from '../rotation/rotations.ts'
+import type { Streams } from './stream.ts'
+import type { TokenStore } from './token-store.ts'
 
 export type ListedRegistry = {
   /** `host` or `host/path`, canonical; the key of its credential. */
@@ -39,7 +42,15 @@ export type AdminParts = {
   canonicalKey: (host: string) => string
   /** As `Keychain.get`. */
   credential: (key: string) => Promise<Credential | undefined>
+  /** As `Keychain.keys`. */
+  credentialKeys: () => Promise<string[]>
   rotations: Rotations
+  tokens: TokenStore
+  /** Writes down what is done with tokens, as the rotations do for themselves. */
+  onAct: OnAct
+  streams: Streams
+  /** The daemon's own version. */
+  version: string
   status: () => Promise<object>
   mirror: () => MirrorReport
   /** Records after number `after`, oldest first, at most `limit`; without `after` the newest ones. */

@@ -1,5 +1,5 @@
 import type { NextFunction, Request, Response } from 'express'
-import { catalogue, RegcreddError, toRegcreddError } from '../errors.ts'
+import { catalogue, type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
 
 /** What is wrong with one field; `message` never holds the value. */
 export type FieldProblem = { path: string; message: string }
@@ -12,6 +12,13 @@ export class InvalidRequest extends RegcreddError {
     super(code, problems.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; '))
     this.problems = problems
   }
+}
+
+/** RFC 6750 § 3. */
+const CHALLENGES: Partial<Record<ErrorCode, string>> = {
+  TOKEN_REFUSED: 'Bearer realm="regcredd"',
+  TOKEN_EXPIRED: 'Bearer realm="regcredd", error="invalid_token"',
+  TOKEN_SCOPE_MISSING: 'Bearer realm="regcredd", error="insufficient_scope"',
 }
 
 const faults = new WeakMap<Response, RegcreddError>()
@@ -29,6 +36,9 @@ export function answerProblem(thrown: unknown, _request: Request, response: Resp
     response.destroy()
     return
   }
+  if (error.retryAfterS !== undefined) response.set('Retry-After', String(Math.ceil(error.retryAfterS)))
+  const challenge = CHALLENGES[error.code]
+  if (challenge !== undefined) response.set('WWW-Authenticate', challenge)
   response
     .status(error.status)
     .type('application/problem+json')

@@ -1,77 +1,113 @@
-import type { Express, Request, Response } from 'express'
-import { z } from 'zod'
+import type { Request, Response } from 'express'
+import type { z } from 'zod'
 import { RegcreddError } from '../errors.ts'
+import type { SecretShape } from '../rotation/generate.ts'
 import { hasEnded, type Rotation } from '../rotation/rotation.ts'
 import { Secret } from '../secret.ts'
 import { actorOf } from './access.ts'
-import { readBody } from './body.ts'
-import { email, password, username } from './fields.ts'
+import { readBody, readOptionalBody } from './body.ts'
+import { describeDryRun, describeRotation } from './describe-rotation.ts'
+import { endpoints } from './endpoints.ts'
 import type { AdminParts } from './parts.ts'
 import { preferredWaitSeconds } from './prefer.ts'
+import { InvalidRequest } from './problem.ts'
 import { readQuery } from './query.ts'
 import { demandListed } from './registries.ts'
-import { addRoute, segment } from './route.ts'
+import { dryRunQuery, hostFilter, newRotation, resolve, rollback } from './requests.ts'
+import { type Api, addRoute, segment } from './route.ts'
 
-const DEFAULT_DEADLINE_SECONDS = 600
 const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,255}$/
-const DEADLINE_RANGE = 'must be a whole number of seconds from 0 to 86400'
 
-const newSecret = z.strictObject({
-  username: username.optional(),
-  password,
-  email: email.optional(),
-  deadlineSeconds: z
-    .int(DEADLINE_RANGE)
-    .min(0, DEADLINE_RANGE)
-    .max(86_400, DEADLINE_RANGE)
-    .default(DEFAULT_DEADLINE_SECONDS)
-    .describe('How long the registry may take to accept the new password. 0: it is tried once.'),
-})
-
-const filter = z.strictObject({ host: z.string('must stand there once').optional() })
-
-export function addRotations(app: Express, parts: AdminParts): void {
+export function addRotations(api: Api): void {
+  const { parts } = api
   const { rotations } = parts
 
-  addRoute(app, '/v1/registries/:host/rotations', {
-    async post(request, response) {
+  addRoute(api, [
+    endpoints.startRotation,
+    async (request, response) => {
       const { host } = demandListed(parts, segment(request, 'host'))
       const actor = actorOf(request)
       const idempotencyKey = idempotencyKeyOf(request)
-      const { password, ...body } = await readBody(request, response, newSecret)
-      const { username, email, deadlineSeconds } = body
-      const secret = new Secret(password)
-      const started = await rotations.start(host, { username, secret, email, deadlineSeconds, idempotencyKey, actor })
+      const { dryRun } = readQuery(request, dryRunQuery)
+      const { password, ...body } = await readBody(request, response, newRotation)
+      const { generate, deadlineSeconds } = body
+      if (dryRun === 'true') {
+        const way = generate === undefined ? 'provided' : 'generated'
+        response.json(describeDryRun(await rotations.dryRun(host, { way, deadlineSeconds })))
+        return
+      }
+      if ((password === undefined) === (generate === undefined)) throw eitherPasswordOrGenerate()
+      const secret = password === undefined ? undefined : new Secret(password)
+      const { username, email, expiresAt } = body
+      const what = { username, secret, generate: shapeOf(generate), email, deadlineSeconds, expiresAt }
+      const started = await rotations.start(host, { ...what, idempotencyKey, actor })
       const waitSeconds = preferredWaitSeconds(request.get('Prefer'))
       const rotation =
         waitSeconds === undefined ? started : await waitFor(parts, started.id, waitSeconds * 1_000, response)
       if (waitSeconds !== undefined) response.set('Preference-Applied', `wait=${waitSeconds}`)
-      response
-        .status(hasEnded(rotation) ? 200 : 202)
-        .set('Location', `/v1/rotations/${rotation.id}`)
-        .json(describe(rotation))
+      answerFound(response, hasEnded(rotation) ? 200 : 202, rotation)
     },
-  })
+  ])
 
-  addRoute(app, '/v1/rotations', {
-    async get(request, response) {
-      const { host } = readQuery(request, filter)
+  addRoute(api, [
+    endpoints.rotations,
+    async (request, response) => {
+      const { host } = readQuery(request, hostFilter)
       const key = host === undefined ? undefined : demandListed(parts, host).host
-      response.json({ rotations: (await rotations.list(key)).map(describe) })
+      response.json({ rotations: (await rotations.list(key)).map(describeRotation) })
     },
-  })
+  ])
 
-  addRoute(app, '/v1/rotations/:id', {
-    async get(request, response) {
-      response.json(describe(await rotations.get(segment(request, 'id'))))
+  addRoute(api, [
+    endpoints.rotation,
+    async (request, response) => {
+      const id = segment(request, 'id')
+      response.vary('Accept')
+      const isStream = request.accepts(['application/json', 'text/event-stream']) === 'text/event-stream'
+      if (!isStream || request.method === 'HEAD') response.json(describeRotation(await rotations.get(id)))
+      else await parts.streams.send(response, (signal) => rotations.follow(id, signal), hasEnded, describeRotation)
     },
-  })
+  ])
 
-  addRoute(app, '/v1/rotations/:id/abort', {
-    async post(request, response) {
-      response.json(describe(await rotations.abort(segment(request, 'id'), actorOf(request))))
+  addRoute(api, [
+    endpoints.abortRotation,
+    async (request, response) => {
+      response.json(describeRotation(await rotations.abort(segment(request, 'id'), actorOf(request))))
     },
-  })
+  ])
+
+  addRoute(api, [
+    endpoints.rollBackRotation,
+    async (request, response) => {
+      const actor = actorOf(request)
+      const { deadlineSeconds } = await readOptionalBody(request, response, rollback)
+      const begun = await rotations.rollback(segment(request, 'id'), { deadlineSeconds, actor })
+      answerFound(response, 202, begun)
+    },
+  ])
+
+  addRoute(api, [
+    endpoints.resolveRotation,
+    async (request, response) => {
+      const actor = actorOf(request)
+      const { version } = await readBody(request, response, resolve)
+      response.json(describeRotation(await rotations.resolve(segment(request, 'id'), version, actor)))
+    },
+  ])
+}
+
+function answerFound(response: Response, status: 200 | 202, rotation: Rotation): void {
+  response.status(status).set('Location', `/v1/rotations/${rotation.id}`).json(describeRotation(rotation))
+}
+
+function eitherPasswordOrGenerate(): InvalidRequest {
+  return new InvalidRequest('BODY_INVALID', [{ path: '', message: 'must hold either password or generate' }])
+}
+
+function shapeOf(generate: z.infer<typeof newRotation>['generate']): Partial<SecretShape> | undefined {
+  if (generate === undefined) return undefined
+  const { length, alphabet } = generate
+  return { ...(length !== undefined && { length }), ...(alphabet !== undefined && { alphabet }) }
 }
 
 function idempotencyKeyOf(request: Request): string | undefined {
@@ -86,15 +122,4 @@ async function waitFor(parts: AdminParts, id: string, timeoutMs: number, respons
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   return parts.rotations.wait(id, timeoutMs, gone.signal)
-}
-
-function describe(rotation: Rotation) {
-  const { key, endedAt, code, mirror, ...rest } = rotation
-  return {
-    ...rest,
-    host: key,
-    endedAt: endedAt ?? null,
-    code: code ?? null,
-    mirror: mirror.map((result) => ({ ...result, detail: result.detail ?? null })),
-  }
 }

@@ -1,11 +1,11 @@
-import type { Express } from 'express'
-import type { AdminParts } from './parts.ts'
-import { addRoute } from './route.ts'
+import { endpoints } from './endpoints.ts'
+import { type Api, addRoute } from './route.ts'
 
-export function addStatus(app: Express, parts: AdminParts): void {
-  addRoute(app, '/v1/status', {
-    async get(_request, response) {
-      response.json(await parts.status())
+export function addStatus(api: Api): void {
+  addRoute(api, [
+    endpoints.status,
+    async (_request, response) => {
+      response.json(await api.parts.status())
     },
-  })
+  ])
 }

@@ -1,46 +1,93 @@
+import { createActReport } from '../act-report.ts'
 import { createAdminApp } from '../admin/app.ts'
+import { createTokenDoor, socketDoor } from '../admin/door.ts'
+import { createFailureLimit } from '../admin/failure-limit.ts'
 import { listenAdmin } from '../admin/listen-socket.ts'
+import { listenTls, type TlsListener } from '../admin/listen-tls.ts'
+import type { AdminParts } from '../admin/parts.ts'
+import { createRefusals } from '../admin/refusals.ts'
+import { createStreams } from '../admin/stream.ts'
+import { openTokenStore, type TokenStore } from '../admin/token-store.ts'
 import { readAudit } from '../audit/tail.ts'
+import type { AdminTls } from '../config/config.ts'
 import { canonicalName } from '../registry/host.ts'
 import type { Rotations } from '../rotation/rotations.ts'
 import { type StatusParts, statusOf } from '../status.ts'
 import type { Base } from './part.ts'
 
-/** Opens the admin API's socket. @throws LISTEN_FAILED */
-export async function startAdmin(
-  { config, log, stack }: Base,
-  { status, rotations }: { status: StatusParts; rotations: Rotations },
-): Promise<void> {
-  const { keychain, mirror } = status
-  const listedRegistries = config.registries.map(({ name, upstream, credential }) => ({
+type Parts = { status: StatusParts; rotations: Rotations }
+
+/** Opens the admin API's socket, and its TLS listener where one is configured. @throws LISTEN_FAILED */
+export async function startAdmin(base: Base, { status, rotations }: Parts): Promise<void> {
+  const { config, log, stack } = base
+  const tokens = await openTokenStore({
+    path: config.admin.tokensFile,
+    now: () => new Date(),
+    onFault: (fault) => log.error({ err: fault }, 'the admin tokens'),
+  })
+  stack.defer(() => tokens.close())
+  const parts = adminParts(base, { status, rotations, tokens })
+  const socket = await listenAdmin(createAdminApp(parts, socketDoor), config.admin)
+  const tls = config.admin.tls === undefined ? undefined : await startTls(base, parts, config.admin.tls, status)
+  // Together: a client that waits for a rotation gets its answer when the rotations stop.
+  stack.defer(async () => void (await Promise.all([socket.close(), tls?.close(), rotations.close()])))
+}
+
+async function startTls(
+  { log, stack, nowMs }: Base,
+  parts: AdminParts,
+  { hosts, ...where }: AdminTls,
+  { audit }: StatusParts,
+): Promise<TlsListener> {
+  const refusals = createRefusals((detail) => audit.event({ type: 'admin.refused', detail }), nowMs)
+  stack.defer(() => refusals.close())
+  const door = createTokenDoor({ hosts, tokens: parts.tokens, failures: createFailureLimit(nowMs), refusals })
+  const listener = await listenTls(createAdminApp(parts, door), {
+    ...where,
+    onCertificate: (fault) => {
+      if (fault === undefined) log.info({}, 'a new certificate of admin.tls is in force')
+      else log.error({ err: fault }, 'the certificate of admin.tls stays as it was')
+    },
+  })
+  log.info({ adminTls: `${where.listen.host}:${listener.port}` }, 'the admin API listens')
+  return listener
+}
+
+function adminParts(
+  { config, version, log, metrics }: Base,
+  { status, rotations, tokens }: Parts & { tokens: TokenStore },
+): AdminParts {
+  const { audit, keychain, mirror } = status
+  const listed = config.registries.map(({ name, upstream, credential }) => ({
     host: name,
     upstream: upstream.origin,
     mode: credential,
   }))
-  const admin = await listenAdmin(
-    createAdminApp({
-      registries: () => listedRegistries,
-      canonicalKey: (host) => canonicalName(host).name,
-      credential: (key) => keychain.get(key),
-      rotations,
-      status: async () => statusOf(status),
-      mirror: () => ({
-        configured: config.kubernetes !== undefined,
-        results: mirror
-          .results()
-          .flatMap(({ registries, checkedAt, ...result }) =>
-            registries.map((host) => ({ ...result, host, at: checkedAt })),
-          ),
-        stale: mirror.stale(),
-      }),
-      audit: (range) => readAudit(config.audit.folder, range),
-      onAnswer: ({ error, ...line }) => {
-        if (error === undefined) log.info(line, 'admin')
-        else log.warn({ ...line, code: error.code, err: error }, 'admin')
-      },
+  return {
+    registries: () => listed,
+    canonicalKey: (host) => canonicalName(host).name,
+    credential: (key) => keychain.get(key),
+    credentialKeys: () => keychain.keys(),
+    rotations,
+    tokens,
+    // A token is no credential of a registry: nothing is to be forgotten.
+    onAct: createActReport({ record: (act) => audit.act(act), forget: () => {}, metrics }),
+    streams: createStreams(),
+    version,
+    status: async () => statusOf(status),
+    mirror: () => ({
+      configured: config.kubernetes !== undefined,
+      results: mirror
+        .results()
+        .flatMap(({ registries, checkedAt, ...result }) =>
+          registries.map((host) => ({ ...result, host, at: checkedAt })),
+        ),
+      stale: mirror.stale(),
     }),
-    config.admin,
-  )
-  // Together: a client that waits for a rotation gets its answer when the rotations stop.
-  stack.defer(async () => void (await Promise.all([admin.close(), rotations.close()])))
+    audit: (range) => readAudit(config.audit.folder, range),
+    onAnswer: ({ error, ...line }) => {
+      if (error === undefined) log.info(line, 'admin')
+      else log.warn({ ...line, code: error.code, err: error }, 'admin')
+    },
+  }
 }

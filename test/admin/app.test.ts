@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
 import { test } from 'node:test'
 import { catalogue, RegcreddError } from '../../src/errors.ts'
+import { sample } from '../keychain/sample.ts'
 import { createDesk, logIn, OTHER, PATH } from './kit.ts'
 
 test('every listed registry is told with its credential, which holds no secret', async () => {
@@ -16,9 +17,11 @@ test('every listed registry is told with its credential, which holds no secret',
         upstream: 'https://registry.corp.example',
         credential: { username: 'ci', version: 'v1', seq: 1, createdAt, pending: false },
         mode: 'required',
+        listed: true,
       },
-      { host: OTHER, upstream: 'https://ghcr.example', credential: null, mode: 'optional' },
+      { host: OTHER, upstream: 'https://ghcr.example', credential: null, mode: 'optional', listed: true },
     ],
+    complete: true,
   })
   assert.equal(answer.headers['cache-control'], 'no-store')
   desk.assertSilent('old')
@@ -29,6 +32,21 @@ test('one registry is found by its name, with its slash percent-encoded and in a
   const answer = await desk.ask.get('/v1/registries/Registry.Corp.Example%2Fteam').expect(200)
   assert.equal(answer.body.host, 'registry.corp.example/team')
   await desk.ask.get('/v1/registries/other.example').expect(404, /REGISTRY_UNLISTED/)
+})
+
+test('a credential whose registry is no longer listed is shown as that, in the list and by its name', async () => {
+  const { ask, bench } = createDesk()
+  await bench.keychain.update('gone.example', () => sample('gone.example', 'old'))
+  const { body } = await ask.get('/v1/registries').expect(200)
+  const gone = body.registries.find(({ host }: { host: string }) => host === 'gone.example')
+  assert.partialDeepStrictEqual(gone, { upstream: null, mode: null, listed: false })
+  assert.equal(typeof gone.credential.username, 'string')
+  assert.deepEqual((await ask.get('/v1/registries/gone.example').expect(200)).body, gone)
+})
+
+test('while the keychain cannot be read, the list of what is known says that it may lack something', async () => {
+  const { ask } = createDesk({ admin: { credentialKeys: () => Promise.reject(new RegcreddError('KEYCHAIN_LOCKED')) } })
+  assert.partialDeepStrictEqual((await ask.get('/v1/registries').expect(200)).body, { complete: false })
 })
 
 test('a keychain that cannot be read is 503 and never "no credential"', async () => {

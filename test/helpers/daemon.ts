@@ -70,7 +70,7 @@ export async function startDaemon({
     registries,
     keychain: { store: 'file', path: join(folder, 'state/keychain.json'), keyFile },
     health: { listen: '127.0.0.1:0' },
-    admin: { socket },
+    admin: { socket, tokensFile: join(folder, 'state/admin-tokens.json') },
     audit: { folder: join(folder, 'log') },
     ...config,
     proxy: {

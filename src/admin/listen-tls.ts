@@ -1,0 +1,63 @@
+import type { RequestListener } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { closeServer } from '../close-server.ts'
+import { listenFailure } from '../listen-failure.ts'
+import { boundConnections, type ConnectionLimits } from './bound-connections.ts'
+import { readKeyPair, type TlsFiles, watchKeyPair } from './tls-files.ts'
+
+const DRAIN_TIMEOUT_MS = 5_000
+const LIMITS: ConnectionLimits = { inAll: 128, perAddress: 32, answerTimeoutMs: 60_000 }
+
+export type TlsListener = {
+  /** The port that is listened on, for `:0`. */
+  port: number
+  /** As with the socket. */
+  close(drainTimeoutMs?: number): Promise<void>
+}
+
+export type TlsListenerOptions = TlsFiles & {
+  listen: { host: string; port: number }
+  /** Told when a new certificate is in force, and why one is not taken: the one before it stays then. */
+  onCertificate: (fault: unknown) => void
+  limits?: ConnectionLimits
+  checkIntervalMs?: number
+}
+
+/** Listens with TLS 1.2 or later, within limits of time, size and number; a new certificate is taken up as it comes. Throws LISTEN_FAILED. */
+export async function listenTls(app: RequestListener, options: TlsListenerOptions): Promise<TlsListener> {
+  const { listen, onCertificate, limits = LIMITS, checkIntervalMs } = options
+  const server = createServer(
+    {
+      ...(await readKeyPair(options)),
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: 5_000,
+      headersTimeout: 5_000,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 16_384,
+    },
+    app,
+  )
+  boundConnections(server, limits)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => reject(listenFailure('admin.tls.listen', listen, cause)))
+    server.listen({ ...listen, exclusive: true }, resolve)
+  })
+  const unwatch = watchKeyPair(options, {
+    onChange: (pair) => {
+      server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
+      onCertificate(undefined)
+    },
+    onFault: onCertificate,
+    ...(checkIntervalMs !== undefined && { intervalMs: checkIntervalMs }),
+  })
+  return {
+    port: (server.address() as AddressInfo).port,
+    close(drainTimeoutMs = DRAIN_TIMEOUT_MS) {
+      unwatch()
+      return closeServer(server, drainTimeoutMs)
+    },
+  }
+}
