@@ -61,7 +61,7 @@ function describe({ files, failOver, notes }: ClientPlan, tokenFile: string, pai
   const all = files.map(({ text }) => text).join('')
   const placeholders = [
     ...(all.includes(`"${CALLER_TOKEN}"`) ? [`${CALLER_TOKEN} stands for the content of ${tokenFile}.`] : []),
-    ...(all.includes(`"${CALLER_TOKEN_BASIC}"`)
+    ...(all.includes(CALLER_TOKEN_BASIC)
       ? [`${CALLER_TOKEN_BASIC} stands for "node:" and the content of ${tokenFile}, in base64.`]
       : []),
   ]

@@ -1,6 +1,6 @@
 import type { ListedRegistry } from '../config/config.ts'
-import { CALLER_TOKEN } from './caller-token.ts'
-import { type ClientPlan, failOver, needsToken, proxyHost, type Setting } from './client-plan.ts'
+import { CALLER_TOKEN, CALLER_TOKEN_BASIC } from './caller-token.ts'
+import { byPullSecret, type ClientPlan, failOver, needsToken, proxyHost, type Setting } from './client-plan.ts'
 
 const CERTS_DIR = '/etc/containerd/certs.d'
 /** The header that proxy/caller.ts reads. */
@@ -12,7 +12,7 @@ export function planContainerd(setting: Setting): ClientPlan {
   const planned = [...ofHosts].map(([host, entries]) => {
     const origin = originOf(entries)
     const isTokenShown = needsToken(setting, entries)
-    const ours = hostTable(`http://${proxyHost(setting)}`, isTokenShown)
+    const ours = hostTable(`http://${proxyHost(setting)}`, isTokenShown ? tokenHeader(setting, entries) : undefined)
     const text = origin === undefined ? asksOnlyUs(setting, ours) : fallsTo(origin, ours)
     const mode: '0600' | '0644' = isTokenShown ? '0600' : '0644'
     return {
@@ -56,10 +56,21 @@ function fallsTo({ server, caFile }: Origin, ours: string[]): string {
   ])
 }
 
-function hostTable(url: string, isTokenShown: boolean): string[] {
+function hostTable(url: string, header: string | undefined): string[] {
   const table = `host.${quote(url)}`
-  const header = [`[${table}.header]`, `${TOKEN_HEADER} = [${quote(CALLER_TOKEN)}]`]
-  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...(isTokenShown ? ['', ...header] : [])]
+  const shown = header === undefined ? [] : ['', `[${table}.header]`, header]
+  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...shown]
+}
+
+/**
+ * Sent on to a store, containerd takes every header of this file along but Authorization. The daemon relays no redirect to who shows our own
+ * header, so where redirects are to be relayed the token stands in the other; there it would be taken for a pull secret where one is asked for.
+ */
+function tokenHeader({ proxy }: Setting, entries: ListedRegistry[]): string {
+  const isAuthorizationFree = byPullSecret({ proxy, registries: entries }).length === 0
+  return isAuthorizationFree && entries.some(({ redirects }) => redirects === 'relay')
+    ? `Authorization = [${quote(`Basic ${CALLER_TOKEN_BASIC}`)}]`
+    : `${TOKEN_HEADER} = [${quote(CALLER_TOKEN)}]`
 }
 
 type Origin = { server: string; caFile: string | undefined }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { parse } from 'smol-toml'
+import { withCallerToken } from '../../src/install/caller-token.ts'
 import { hostFolder, quote } from '../../src/install/hosts-toml.ts'
 import { planClient } from '../../src/install/plan-client.ts'
+import { Secret } from '../../src/secret.ts'
 import { settingOf } from './setting.ts'
 
 const NAME = 'reg.example.com'
@@ -32,6 +34,16 @@ const forms: [what: string, registries: object[], expected: object][] = [
     'of two entries of one host one `never` is enough',
     [{ host: NAME, fallback: 'origin' }, { host: `${NAME}/secret` }],
     never,
+  ],
+  [
+    'where redirects are relayed the token is shown as Authorization, which containerd does not take along to a store',
+    [{ host: NAME, redirects: 'relay' }, { host: `${NAME}/other` }],
+    {
+      ...never,
+      host: {
+        [PROXY]: { ...host, header: { Authorization: ['Basic BASE64_OF_NODE_COLON_CALLER_TOKEN'] } },
+      },
+    },
   ],
   [
     'the Hub’s origin is its API host',
@@ -75,6 +87,28 @@ describe('hosts.toml', () => {
     const [tenants, hub] = planClient('containerd', settingOf(registries)).files
     assert.deepEqual([tenants?.mode, hub?.mode], ['0644', '0600'])
     assert.doesNotMatch(tenants?.text ?? '', /header|TOKEN/)
+  })
+
+  test('does not show the token as Authorization where an entry of the host would take it for a pull secret', () => {
+    const registries = [
+      { host: NAME, redirects: 'relay' },
+      { host: `${NAME}/tenants`, callers: 'pull-secret' },
+    ]
+    const { files } = planClient('containerd', settingOf(registries))
+    assert.match(files[0]?.text ?? '', /^regcredd-token = /m)
+    assert.doesNotMatch(files[0]?.text ?? '', /Authorization/)
+  })
+
+  test('has the token in both places where it is asked for', () => {
+    const [relaying, following] = planClient(
+      'containerd',
+      settingOf([{ host: NAME, redirects: 'relay' }, { host: 'docker.io' }]),
+    ).files
+    const text = `${relaying?.text}${following?.text}`
+    const placed = withCallerToken(text, new Secret('planted'))
+    assert.ok(placed.includes(`Authorization = ["Basic ${Buffer.from('node:planted').toString('base64')}"]`))
+    assert.ok(placed.includes('regcredd-token = ["planted"]'))
+    assert.doesNotMatch(placed, /CALLER_TOKEN/)
   })
 
   test('names an IPv6 address of the daemon in brackets', () => {
