@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { createMirrorMetrics, type MirrorMetrics } from './metrics-mirror.ts'
 
 const KINDS = new Set(['ping', 'manifest', 'blob', 'tags', 'referrers'])
 const OTHER = 'other'
@@ -7,7 +8,7 @@ const MAX_VALUES = 100
 const PULL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const EXCHANGE_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-export type Metrics = {
+export type Metrics = MirrorMetrics & {
   /** A settled request at the proxy; `registry` and `kind` are absent where it was refused before they were known. */
   pullEnded: (pull: {
     registry: string | undefined
@@ -22,8 +23,6 @@ export type Metrics = {
   keychainState: (state: { store: string; isReady: boolean }) => void
   /** `state` is that of the rotation's end, `COMMITTED` or `ABORTED`. */
   rotationEnded: (rotation: { registry: string; state: string }) => void
-  /** The outcomes of all Secrets after a mirror run, and whether some may not hold what the keychain holds. */
-  mirrorResult: (result: { outcomes: string[]; isStale: boolean }) => void
   /** Audit records cannot be written; `lost` of them by this failure. */
   auditFailed: (failure: { lost: number }) => void
   auditRecovered: () => void
@@ -48,7 +47,6 @@ export function createMetrics({ version, registries }: { version: string; regist
   const registryLabel = (name: string | undefined) => (name !== undefined && listed.has(name) ? name : OTHER)
   const boundedCode = bounded(MAX_VALUES)
   const boundedState = bounded(MAX_VALUES)
-  const boundedOutcome = bounded(MAX_VALUES)
 
   const requests = new Counter({
     name: 'regcredd_pull_requests_total',
@@ -86,17 +84,6 @@ export function createMetrics({ version, registries }: { version: string; regist
     name: 'regcredd_rotations_total',
     help: 'Rotations that have ended, by their end state.',
     labelNames: ['registry', 'state'],
-    registers,
-  })
-  const mirrorSecrets = new Gauge({
-    name: 'regcredd_mirror_secrets',
-    help: 'Secrets by what the last mirror run made of them.',
-    labelNames: ['outcome'],
-    registers,
-  })
-  const mirrorStale = new Gauge({
-    name: 'regcredd_mirror_stale',
-    help: '1 while some Secret may not hold what the keychain holds.',
     registers,
   })
   const auditUp = new Gauge({
@@ -162,11 +149,7 @@ export function createMetrics({ version, registries }: { version: string; regist
     keychainState: ({ store, isReady }) => keychainUp.set({ store }, isReady ? 1 : 0),
     rotationEnded: ({ registry, state }) =>
       rotations.inc({ registry: registryLabel(registry), state: boundedState(state) }),
-    mirrorResult: ({ outcomes, isStale }) => {
-      mirrorSecrets.reset()
-      for (const outcome of outcomes) mirrorSecrets.inc({ outcome: boundedOutcome(outcome) })
-      mirrorStale.set(isStale ? 1 : 0)
-    },
+    ...createMirrorMetrics(register),
     auditFailed: ({ lost }) => {
       auditUp.set(0)
       auditMissing.inc(lost)

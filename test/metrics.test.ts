@@ -74,8 +74,12 @@ test('the audit is up until a record cannot be written, and again when it can', 
 
 test('a mirror run replaces the outcomes of the one before', async () => {
   const metrics = create()
-  metrics.mirrorResult({ outcomes: ['created', 'failed', 'failed'], isStale: true })
-  metrics.mirrorResult({ outcomes: ['unchanged', 'unchanged', 'unchanged'], isStale: false })
+  metrics.mirrorResult({
+    outcomes: ['created', 'failed', 'failed'],
+    isStale: true,
+    watches: [{ kind: 'secrets', name: 'regcred', heardAtMs: 1_500 }],
+  })
+  metrics.mirrorResult({ outcomes: ['unchanged', 'unchanged', 'unchanged'], isStale: false, watches: [] })
   assert.deepEqual(await samples(metrics, 'regcredd_mirror_secrets{'), [
     'regcredd_mirror_secrets{outcome="unchanged"} 3',
   ])

@@ -9,11 +9,12 @@ import { resolveEgress } from './egress.ts'
 import { egressSection } from './egress-section.ts'
 import { checkAbsolute, type ReadFile, readText } from './files.ts'
 import { formProblems } from './form.ts'
-import { resolveMirrors } from './mirror-entry.ts'
+import { mirrorEntry } from './kubernetes-section.ts'
+import { checkSecretName, resolveMirrors } from './mirror-entry.ts'
 import { ConfigError, type Problem, type Report } from './problem.ts'
 import { checkProxyTls } from './proxy-tls.ts'
 import { resolveName, resolveRegistry } from './registry-entry.ts'
-import { configFile, mirrorEntry, registryEntry } from './schema.ts'
+import { configFile, registryEntry } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 const sections = configFile.shape
@@ -148,7 +149,9 @@ function resolveKubernetes(
   if (!isObject(value)) return undefined
   const entries = (Array.isArray(value['mirrors']) ? value['mirrors'] : []).flatMap((item, index) => {
     const entry = salvage(mirrorEntry, item)
-    return entry === undefined ? [] : [{ entry, at: `kubernetes.mirrors[${index}]` }]
+    return entry === undefined
+      ? []
+      : [{ entry, at: `kubernetes.mirrors[${index}]`, isWhole: mirrorEntry.safeParse(item).success }]
   })
   const isListKnown = registries?.every((registry) => registry !== undefined)
   const listed = isListKnown ? new Set(registries?.map((registry) => registry?.name ?? '')) : undefined
@@ -156,6 +159,9 @@ function resolveKubernetes(
   const kubernetes = salvage(sections.kubernetes, value)
   if (typeof value['kubeconfig'] === 'string') {
     readText(value['kubeconfig'], 'kubernetes.kubeconfig', readFile, report)
+  }
+  for (const [index, name] of (kubernetes?.formerSecretNames ?? []).entries()) {
+    checkSecretName(name, `kubernetes.formerSecretNames[${index}]`, report)
   }
   return kubernetes && { ...kubernetes, mirrors }
 }

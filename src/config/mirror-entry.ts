@@ -1,38 +1,85 @@
 import type { z } from 'zod'
+import type { mirrorEntry } from './kubernetes-section.ts'
 import type { Report } from './problem.ts'
 import { resolveName } from './registry-entry.ts'
-import type { mirrorEntry } from './schema.ts'
 
 export type MirrorEntry = z.output<typeof mirrorEntry>
 
-/** Names of objects in Kubernetes: RFC 1123 labels for namespaces, subdomains for Secrets. */
+/** Names of objects in Kubernetes: RFC 1123 labels for namespaces, subdomains for Secrets and ServiceAccounts. */
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
+const PATTERN = /^(?=.{1,63}$)[a-z0-9*-]+$/
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set */
+const LABEL_KEY = /^(?:(?=[^/]{1,253}\/)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?$/
+const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?)?$/
+
+const HINTS = {
+  object: 'lower case letters, digits, hyphens and dots, at most 253',
+  namespace: 'lower case letters, digits and hyphens, at most 63',
+  pattern: 'lower case letters, digits, hyphens and `*`, at most 63',
+}
 
 /** Checks the entries of `kubernetes.mirrors` and makes their registries canonical; `listed` are the names of the registries, `undefined` while some of them are bad. */
 export function resolveMirrors(
-  entries: { entry: MirrorEntry; at: string }[],
+  entries: { entry: MirrorEntry; at: string; isWhole: boolean }[],
   listed: Set<string> | undefined,
   report: Report,
 ): MirrorEntry[] {
   const claims = new Map<string, string>()
-  return entries.map(({ entry, at }) => {
-    if (!SUBDOMAIN.test(entry.secretName)) {
-      report(`${at}.secretName`, 'is no name of a Secret', 'lower case letters, digits, hyphens and dots, at most 253')
+  return entries.map(({ entry, at, isWhole }) => {
+    if (isWhole && entry.namespaces === undefined && entry.namespaceSelector === undefined) {
+      report(at, 'names no namespaces', '`namespaces`, `namespaceSelector` or both')
     }
-    for (const [index, namespace] of entry.namespaces.entries()) {
-      const place = `${at}.namespaces[${index}]`
-      if (!LABEL.test(namespace)) {
-        report(place, 'is no name of a namespace', 'lower case letters, digits and hyphens, at most 63')
-        continue
-      }
-      const claim = `${namespace}/${entry.secretName}`
-      const earlier = claims.get(claim)
-      if (earlier === undefined) claims.set(claim, place)
-      else report(place, `names the same Secret as ${earlier}`, 'put all registries of one Secret into one mirror')
+    checkSecretName(entry.secretName, `${at}.secretName`, report)
+    for (const [index, name] of entry.serviceAccounts.entries()) {
+      if (!SUBDOMAIN.test(name))
+        report(`${at}.serviceAccounts[${index}]`, 'is no name of a ServiceAccount', HINTS.object)
     }
+    checkNamespaces(entry, at, claims, report)
+    checkSelector(entry, at, report)
     return { ...entry, registries: resolveMirrored(entry.registries, `${at}.registries`, listed, report) }
   })
+}
+
+export function checkSecretName(name: string, at: string, report: Report): void {
+  if (!SUBDOMAIN.test(name)) report(at, 'is no name of a Secret', HINTS.object)
+}
+
+function checkNamespaces(entry: MirrorEntry, at: string, claims: Map<string, string>, report: Report): void {
+  for (const [index, name] of entry.exceptNamespaces.entries()) {
+    if (!PATTERN.test(name)) report(`${at}.exceptNamespaces[${index}]`, 'is no pattern of namespaces', HINTS.pattern)
+  }
+  for (const [index, name] of (entry.namespaces ?? []).entries()) {
+    const place = `${at}.namespaces[${index}]`
+    if (name.includes('*')) {
+      if (!PATTERN.test(name)) report(place, 'is no pattern of namespaces', HINTS.pattern)
+      continue
+    }
+    if (!LABEL.test(name)) {
+      report(place, 'is no name of a namespace', HINTS.namespace)
+      continue
+    }
+    const claim = `${name}/${entry.secretName}`
+    const earlier = claims.get(claim)
+    if (earlier === undefined) claims.set(claim, place)
+    else report(place, `names the same Secret as ${earlier}`, 'put all registries of one Secret into one mirror')
+  }
+}
+
+function checkSelector({ namespaceSelector }: MirrorEntry, at: string, report: Report): void {
+  if (namespaceSelector === undefined) return
+  const place = `${at}.namespaceSelector`
+  for (const [key, value] of Object.entries(namespaceSelector.matchLabels)) {
+    if (!LABEL_KEY.test(key) || !LABEL_VALUE.test(value)) report(`${place}.matchLabels`, 'holds what is no label')
+  }
+  for (const [index, { key, operator, values }] of namespaceSelector.matchExpressions.entries()) {
+    const one = `${place}.matchExpressions[${index}]`
+    if (!LABEL_KEY.test(key)) report(`${one}.key`, 'is no label')
+    if (values.some((value) => !LABEL_VALUE.test(value))) report(`${one}.values`, 'holds what is no value of a label')
+    const takesValues = operator === 'In' || operator === 'NotIn'
+    if (takesValues && values.length === 0) report(`${one}.values`, `must not be empty with ${operator}`)
+    if (!takesValues && values.length > 0) report(`${one}.values`, `must be empty with ${operator}`)
+  }
 }
 
 function resolveMirrored(texts: string[], at: string, listed: Set<string> | undefined, report: Report): string[] {

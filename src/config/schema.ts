@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { egressSection } from './egress-section.ts'
+import { kubernetes } from './kubernetes-section.ts'
 import { proxyTls } from './proxy-tls.ts'
 
 const CALLER_MODES = ['token', 'pull-secret', 'mtls', 'open'] as const
@@ -130,15 +131,6 @@ const keychain = z.discriminatedUnion(
   'must be "os", "file" or "memory"',
 )
 
-export const mirrorEntry = z.strictObject({
-  registries: z
-    .array(z.string())
-    .min(1)
-    .describe('Registries (as in `registries[].host`) whose credentials the Secret holds.'),
-  namespaces: z.array(z.string()).min(1).describe('Namespaces that get the Secret.'),
-  secretName: z.string().default('regcred').describe('Name of the Secret in each namespace.'),
-})
-
 /** The configuration file as people write it; `load.ts` turns it into a `Config`. Every description is printed in docs/config.md. */
 export const configFile = z.strictObject({
   $schema: z.string().optional().describe('For editors; not read.'),
@@ -229,12 +221,7 @@ export const configFile = z.strictObject({
     })
     .prefault({})
     .describe('Where it is written down who pulled what.'),
-  kubernetes: z
-    .strictObject({
-      kubeconfig: z.string().describe('Path of a kubeconfig file.'),
-      mirrors: z.array(mirrorEntry).min(1).describe('Which credentials go into which Secrets.'),
-      resyncIntervalMs: milliseconds(300_000).describe('How often all Secrets are compared and repaired.'),
-    })
+  kubernetes: kubernetes
     .optional()
     .describe('Mirroring into Secrets of type kubernetes.io/dockerconfigjson. Absent: no mirroring.'),
   egress: egressSection

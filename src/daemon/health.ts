@@ -14,7 +14,15 @@ export async function startHealthListener(
     metricsText: async () => {
       metrics.connectionsOpen(await connections())
       metrics.heldBack({ logins: heldLogins(), limits: metLimits() })
-      metrics.mirrorResult({ outcomes: mirror.results().map(({ outcome }) => outcome), isStale: mirror.stale() })
+      metrics.mirrorResult({
+        outcomes: mirror.results().map(({ outcome }) => outcome),
+        isStale: mirror.stale(),
+        watches: mirror.watches().map(({ subject, heardAtMs = status.startedAt.getTime() }) => ({
+          kind: subject.kind,
+          name: 'name' in subject ? subject.name : '',
+          heardAtMs,
+        })),
+      })
       return metrics.text()
     },
     metricsContentType: metrics.contentType,

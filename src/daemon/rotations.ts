@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { createActReport } from '../act-report.ts'
 import type { Audit } from '../audit/writer.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
@@ -8,12 +9,19 @@ import type { Rotations } from '../rotation/rotations.ts'
 import type { Base } from './part.ts'
 import type { Upstream } from './upstream.ts'
 
-export function buildMirror({ config, log, stack }: Base, keychain: KnownKeychain): MirrorRoom {
+const NOTABLE = new Set(['failed', 'foreign', 'orphan', 'removed'])
+
+export function buildMirror({ config, log, metrics, stack }: Base, keychain: KnownKeychain): MirrorRoom {
   const mirror = createMirror({
     config: config.kubernetes,
+    owner: hostname(),
     readCredential: (key) => keychain.get(key),
     time: realTime,
-    onChange: (status) => log[status.outcome === 'failed' ? 'warn' : 'info']({ ...status }, 'mirror'),
+    onChange: (status) => log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror'),
+    onDrift: ({ namespace, secretName, detail }) => {
+      metrics.mirrorDrifted()
+      log.warn({ namespace, secretName, detail }, 'somebody had changed what the mirror wrote')
+    },
   })
   stack.defer(() => mirror.close())
   return mirror

@@ -43,14 +43,23 @@ function entryOf({ username, secret, email }: Login): object {
   return { username, password, ...(email === undefined || email === '' ? {} : { email }), auth }
 }
 
-function keptEntries({ from, keys }: Kept): [string, unknown][] {
-  let parsed: unknown
+/** How many servers a content knows beside those of `keys`; what kubelet cannot read counts as none. */
+export function serversBeside(content: Secret, keys: string[]): number {
+  const known = new Set(keys.map(serverOf))
+  return Object.keys(authsOf(content)).filter((server) => !known.has(server)).length
+}
+
+function authsOf(content: Secret): Record<string, unknown> {
   try {
-    parsed = JSON.parse(from.reveal())
+    const parsed: unknown = JSON.parse(content.reveal())
+    return isRecord(parsed) && isRecord(parsed['auths']) ? parsed['auths'] : {}
   } catch {
-    return []
+    return {}
   }
-  const auths = isRecord(parsed) && isRecord(parsed['auths']) ? parsed['auths'] : {}
+}
+
+function keptEntries({ from, keys }: Kept): [string, unknown][] {
+  const auths = authsOf(from)
   return keys
     .map((key): [string, unknown] => [serverOf(key), Object.hasOwn(auths, serverOf(key)) ? auths[serverOf(key)] : null])
     .filter(([, entry]) => isRecord(entry))

@@ -5,7 +5,19 @@ import { RegcreddError } from '../errors.ts'
  * messages hold bodies, headers and pieces of the kubeconfig.
  */
 export type Fault = {
-  kind: 'conflict' | 'absent' | 'throttled' | 'unreachable' | 'silent' | 'timeout' | 'aborted' | 'refused'
+  kind:
+    | 'conflict'
+    | 'absent'
+    | 'throttled'
+    | 'unreachable'
+    | 'silent'
+    | 'timeout'
+    | 'aborted'
+    | 'refused'
+    /** No right, which only a person can change. */
+    | 'forbidden'
+    /** The version that a watch or a list was to go on from is too old. */
+    | 'gone'
   detail: string
   /** As the server asked for it (RFC 9110 § 10.2.3). */
   retryAfterMs: number | undefined
@@ -55,29 +67,42 @@ function httpFault(status: number, headers: Record<string, unknown>, body: unkno
   const reason = reasonOf(body)
   const told = `HTTP ${status}${reason === undefined ? '' : `, ${reason}`}`
   if (status === 401) return fault('unreachable', `the Kubernetes API does not accept the kubeconfig's user (${told})`)
-  if (status === 403) return fault('refused', `the kubeconfig's user may not do this in the namespace (${told})`)
+  if (status === 403 && isTerminating(body)) return fault('refused', `the namespace is being deleted (${told})`)
+  if (status === 403) return fault('forbidden', `the kubeconfig's user may not do this in the namespace (${told})`)
   if (status === 404) return fault('absent', `there is no such namespace or Secret (${told})`)
-  if (status === 409) return fault('conflict', `somebody else keeps writing this Secret (${told})`)
-  if (status === 429) {
-    return {
-      kind: 'throttled',
-      detail: `the Kubernetes API asks for patience (${told})`,
-      retryAfterMs: retryAfter(headers),
-    }
-  }
-  return fault('refused', `the Kubernetes API refused (${told})`)
+  if (status === 409) return fault('conflict', `somebody else keeps writing this object (${told})`)
+  if (status === 410) return fault('gone', `the Kubernetes API has forgotten this version (${told})`)
+  const retryAfterMs = retryAfter(headers)
+  if (status === 429)
+    return { kind: 'throttled', detail: `the Kubernetes API asks for patience (${told})`, retryAfterMs }
+  return { kind: 'refused', detail: `the Kubernetes API refused (${told})`, retryAfterMs }
+}
+
+/** The fault that a Status object tells which comes as an event of a watch, and so has no HTTP status. */
+export function statusFault(status: Record<string, unknown>): Fault {
+  const { code } = status
+  return httpFault(typeof code === 'number' ? code : 0, {}, status)
+}
+
+/** Writes into a namespace that goes away are forbidden, as those without a right are. */
+function isTerminating(body: unknown): boolean {
+  const details = (parsed(body) as { details?: { causes?: unknown } } | null | undefined)?.details
+  const causes = Array.isArray(details?.causes) ? details.causes : []
+  return causes.some((cause: { reason?: unknown } | null) => cause?.reason === 'NamespaceTerminating')
 }
 
 /** `reason` of the API's Status object: one word of a fixed list. Its `message` may quote values and is never used. */
 function reasonOf(body: unknown): string | undefined {
-  let status = body
+  const reason = (parsed(body) as { reason?: unknown } | null | undefined)?.reason
+  return typeof reason === 'string' && /^[A-Za-z]{1,40}$/.test(reason) ? reason : undefined
+}
+
+function parsed(body: unknown): unknown {
   try {
-    if (typeof status === 'string') status = JSON.parse(status)
+    return typeof body === 'string' ? JSON.parse(body) : body
   } catch {
     return undefined
   }
-  const reason = (status as { reason?: unknown } | null | undefined)?.reason
-  return typeof reason === 'string' && /^[A-Za-z]{1,40}$/.test(reason) ? reason : undefined
 }
 
 /** The API server sends seconds; a date, which the RFC also allows, counts as absent. */

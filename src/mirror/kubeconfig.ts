@@ -2,17 +2,19 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AgentOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
-import type { Cluster, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
+import type { AuthorizationV1Api, Cluster, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { RegcreddError } from '../errors.ts'
 import { systemCode } from './fault.ts'
 
 export type Client = typeof import('@kubernetes/client-node')
-export type Connection = { api: CoreV1Api; client: Client }
+export type Connection = { api: CoreV1Api; authorization: AuthorizationV1Api; client: Client; kubeConfig: KubeConfig }
 
 /** A kubeconfig file, re-read whenever its content changes. */
 export type Kubeconfig = {
   /** The API of its current context, and the library that made it. Throws KUBERNETES_FAILED, with no word of the file's content. */
   connect(): Promise<Connection>
+  /** Makes the next call open new connections; what is under way goes on. For when the old ones may be dead without a word. */
+  renew(): void
   close(): Promise<void>
 }
 
@@ -28,10 +30,17 @@ export function openKubeconfig(path: string): Kubeconfig {
         const kubeConfig = parse(client, text, dirname(resolve(path)))
         dispatchers.install(kubeConfig)
         hideAuthErrors(kubeConfig)
-        current = { text, client, api: kubeConfig.makeApiClient(client.CoreV1Api) }
+        current = {
+          text,
+          client,
+          kubeConfig,
+          api: kubeConfig.makeApiClient(client.CoreV1Api),
+          authorization: kubeConfig.makeApiClient(client.AuthorizationV1Api),
+        }
       }
       return current
     },
+    renew: () => dispatchers.renew(),
     close: () => dispatchers.close(),
   }
 }
@@ -68,16 +77,22 @@ function parse(client: Client, text: string, folder: string): KubeConfig {
   return kubeConfig
 }
 
-/** client-node 2.0.1 overlooks `tokenFile`; as an auth provider it re-reads the file every minute. In client-go, too, it outranks `token`. */
+/**
+ * client-node 2.0.1 overlooks `tokenFile`, and reads one given in another way once a minute only. Read for every call here: a
+ * renewed token counts at once. In client-go, too, it outranks `token`.
+ */
 function useTokenFile(client: Client, kubeConfig: KubeConfig, text: string, folder: string): void {
   const user = kubeConfig.getCurrentUser()
   const raw = client.loadYaml<{ users?: { name?: string; user?: { tokenFile?: unknown } }[] }>(text)
   const tokenFile = raw.users?.find(({ name }) => name === user?.name)?.user?.tokenFile
   if (user === null || typeof tokenFile !== 'string') return
-  Object.assign(user, {
-    token: undefined,
-    authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } },
-  })
+  Object.assign(user, { token: undefined })
+  const apply = kubeConfig.applySecurityAuthentication.bind(kubeConfig)
+  kubeConfig.applySecurityAuthentication = async (context) => {
+    await apply(context)
+    const token = (await readFile(resolve(folder, tokenFile), 'utf8')).trim()
+    context.setHeaderParam('Authorization', `Bearer ${token}`)
+  }
 }
 
 /** A credential plugin's stderr becomes the message of the client's error: only the system's code is passed on. */
@@ -98,7 +113,7 @@ function hideAuthErrors(kubeConfig: KubeConfig): void {
  * client-node 2.0.1 makes a connection pool for every call, so that no connection is ever used twice. One pool is kept as long
  * as CA, certificate and key, read from their files for every call, have the same content.
  */
-function keepDispatcher(): { install(kubeConfig: KubeConfig): void; close(): Promise<void> } {
+function keepDispatcher(): { install(kubeConfig: KubeConfig): void; renew(): void; close(): Promise<void> } {
   let kept: { fingerprint: string; dispatcher: ReturnType<KubeConfig['createDispatcher']> } | undefined
 
   return {
@@ -114,6 +129,10 @@ function keepDispatcher(): { install(kubeConfig: KubeConfig): void; close(): Pro
         }
         return kept.dispatcher
       }
+    },
+    renew() {
+      kept?.dispatcher?.close(() => undefined)
+      kept = undefined
     },
     async close() {
       await kept?.dispatcher?.destroy()

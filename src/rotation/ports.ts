@@ -10,11 +10,23 @@ export type Verdict =
 /** Tries a username and secret at the registry that `key` names: a real token and a real request, nothing cached. Never throws. */
 export type Verify = (key: string, login: { username: string; secret: Secret }, signal: AbortSignal) => Promise<Verdict>
 
-/** One namespace's Secret after a mirror run. `foreign`: not made by regcredd, left alone. */
+/**
+ * One namespace's Secret after a mirror run. `foreign`: not made by regcredd, left alone. `orphan`: no mirror wants it any more, and it will be
+ * `removed`; a run for a credential never gives these two.
+ */
 export type MirrorResult = {
   namespace: string
   secretName: string
-  outcome: 'created' | 'updated' | 'unchanged' | 'foreign' | 'failed'
+  outcome: 'created' | 'updated' | 'unchanged' | 'foreign' | 'failed' | 'orphan' | 'removed'
+  detail: string | undefined
+  /** Absent where none is configured, or where the Secret could not be seen to. */
+  serviceAccounts?: AccountResult[]
+}
+
+/** A ServiceAccount that is to name the Secret. `absent`: there is none of that name yet. */
+export type AccountResult = {
+  name: string
+  outcome: 'added' | 'unchanged' | 'absent' | 'failed'
   detail: string | undefined
 }
 

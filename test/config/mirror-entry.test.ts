@@ -32,6 +32,42 @@ const refused: [what: string, parsed: unknown, problem: string][] = [
     'kubernetes.mirrors[1].namespaces[1]: names the same Secret as kubernetes.mirrors[0].namespaces[0] (put all registries of one Secret into one mirror)',
   ],
   [
+    'a mirror without any namespaces',
+    withMirrors({ registries: ['docker.io'] }),
+    'kubernetes.mirrors[0]: names no namespaces (`namespaces`, `namespaceSelector` or both)',
+  ],
+  [
+    'a pattern that no namespace can meet',
+    withMirrors({ registries: ['docker.io'], namespaces: ['Team-*'] }),
+    'kubernetes.mirrors[0].namespaces[0]: is no pattern of namespaces (lower case letters, digits, hyphens and `*`, at most 63)',
+  ],
+  [
+    'a selector with values where there can be none',
+    withMirrors({
+      registries: ['docker.io'],
+      namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'Exists', values: ['a'] }] },
+    }),
+    'kubernetes.mirrors[0].namespaceSelector.matchExpressions[0].values: must be empty with Exists',
+  ],
+  [
+    'a selector with no values where there must be some',
+    withMirrors({
+      registries: ['docker.io'],
+      namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'In' }] },
+    }),
+    'kubernetes.mirrors[0].namespaceSelector.matchExpressions[0].values: must not be empty with In',
+  ],
+  [
+    'a selector by what is no label',
+    withMirrors({ registries: ['docker.io'], namespaceSelector: { matchLabels: { 'a b': 'c' } } }),
+    'kubernetes.mirrors[0].namespaceSelector.matchLabels: holds what is no label',
+  ],
+  [
+    'a bad ServiceAccount name',
+    withMirrors({ registries: ['docker.io'], namespaces: ['a'], serviceAccounts: ['Default'] }),
+    'kubernetes.mirrors[0].serviceAccounts[0]: is no name of a ServiceAccount (lower case letters, digits, hyphens and dots, at most 253)',
+  ],
+  [
     'a kubeconfig that is not there',
     {
       ...withMirrors({ registries: ['docker.io'], namespaces: ['a'] }),

@@ -28,7 +28,7 @@ after(async () => {
 
 function writing(password: string): Writing {
   const login = { key: 'registry.corp.example', username: 'ci', secret: new Secret(password), email: undefined }
-  return { content: dockerConfigJson([login], undefined), marks: '{}' }
+  return { content: dockerConfigJson([login], undefined), annotations: { 'regcredd.io/credentials': '{}' } }
 }
 
 function demand<T>(answer: Answer<T>): T {
@@ -96,7 +96,11 @@ test('an update takes back what others wrote over our fields and leaves their ow
 
 test('content that the API server finds fault with is never quoted', { skip }, async () => {
   await api.kubectl(['create', 'namespace', 'invalid'])
-  const answer = await cluster.create(name('invalid'), { content: new Secret('canary-no-json'), marks: '{}' }, never)
+  const answer = await cluster.create(
+    name('invalid'),
+    { content: new Secret('canary-no-json'), annotations: { 'regcredd.io/credentials': '{}' } },
+    never,
+  )
   assert.ok(!answer.ok)
   assert.equal(answer.fault.detail, 'the Kubernetes API refused (HTTP 422, Invalid)')
 })
@@ -116,8 +120,8 @@ test('the shipped RBAC lets the mirror create, read and update its Secret, and r
     demand(await limited.update(name('team-a'), writing('two'), found, never))
     const other = { namespace: 'team-a', secretName: 'other' }
     demand(await cluster.create(other, writing('theirs'), never))
-    assert.equal(kindOf(await limited.read(other, never)), 'refused')
-    assert.equal(kindOf(await limited.read(name('kube-system'), never)), 'refused')
+    assert.equal(kindOf(await limited.read(other, never)), 'forbidden')
+    assert.equal(kindOf(await limited.read(name('kube-system'), never)), 'forbidden')
     const asked = ['auth', 'can-i', '--as=system:serviceaccount:regcredd:regcredd', '-n', 'team-a']
     for (const verb of ['list', 'watch', 'delete', 'update']) {
       await assert.rejects(api.kubectl([...asked, verb, 'secrets/regcred']), /Command failed/, verb)

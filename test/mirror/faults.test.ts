@@ -51,7 +51,7 @@ test('a storm of conflicts ends after five attempts, each with a new read and a 
   })
   const [result] = await rig.run()
   assert.equal(result?.outcome, 'failed')
-  assert.match(result?.detail ?? '', /somebody else keeps writing this Secret \(HTTP 409, AlreadyExists\)/)
+  assert.match(result?.detail ?? '', /somebody else keeps writing this object \(HTTP 409, AlreadyExists\)/)
   assert.deepEqual(
     fake.calls.map(({ method }) => method),
     Array(5).fill(['GET', 'POST']).flat(),
@@ -247,6 +247,7 @@ for (const [what, content, told] of [
 test('without configuration there is nothing to mirror and nothing is stale', async () => {
   const room = createMirror({
     config: undefined,
+    owner: 'node-1',
     readCredential: () => assert.fail('asked the keychain'),
     time: realTime,
     onChange: () => assert.fail('changed'),
@@ -264,7 +265,7 @@ test('the client library is loaded by the first call and not before', async () =
     registerHooks({ resolve(name, context, next) { loaded.push(name); return next(name, context) } })
     const { createMirror } = await import(${JSON.stringify(new URL('../../src/mirror/mirror.ts', import.meta.url).href)})
     const room = createMirror({
-      config: { kubeconfig: '/dev/null', resyncIntervalMs: 1000, mirrors: [{ registries: ['a.example'], namespaces: ['a'], secretName: 'r' }] },
+      config: { kubeconfig: '/dev/null', resyncIntervalMs: 1000, owner: 'o', orphansAfterMs: 1, formerSecretNames: [], mirrors: [{ registries: ['a.example'], namespaces: ['a'], exceptNamespaces: [], serviceAccounts: [], adopt: false, secretName: 'r' }] }, owner: 'o',
       readCredential: async () => undefined, onChange() {},
       time: { now: () => new Date(), random: () => 0, sleep: async () => {} },
     })

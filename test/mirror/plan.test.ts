@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { CREDENTIALS_ANNOTATION, OWNER, OWNER_LABEL } from '../../src/mirror/ownership.ts'
-import { type Found, plan, type Step, type Wanted, type Writing } from '../../src/mirror/plan.ts'
+import { type Found, plan as planFor, type Step, type Wanted, type Writing } from '../../src/mirror/plan.ts'
 import { readWanted } from '../../src/mirror/wanted.ts'
 import { Secret } from '../../src/secret.ts'
 import { credentialOf, formsOf } from './credentials.ts'
+
+const HOLDER = { owner: { name: 'node-1', cluster: 'uid-of-kube-system' }, adopt: false, serviceAccounts: [] }
+const plan = (wanted: Wanted, found: Found | undefined, holder = {}) => planFor(wanted, found, { ...HOLDER, ...holder })
 
 const TYPE = 'kubernetes.io/dockerconfigjson'
 
@@ -31,7 +34,7 @@ function foundOf(writing: Writing, before?: Found): Found {
     immutable: false,
     terminating: false,
     labels: { ...before?.labels, [OWNER_LABEL]: OWNER },
-    annotations: { ...before?.annotations, [CREDENTIALS_ANNOTATION]: writing.marks },
+    annotations: { ...before?.annotations, ...writing.annotations },
     content: writing.content,
   }
 }

@@ -2,10 +2,12 @@ import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../../src/config/config.ts'
 import type { Credential } from '../../src/keychain/credential.ts'
 import { createMirror, type MirrorRoom, type MirrorStatus } from '../../src/mirror/mirror.ts'
+import type { MirrorEntry } from '../../src/mirror/selection.ts'
 import type { Time } from '../../src/mirror/time.ts'
 import { credentialOf } from './credentials.ts'
 
-type Mirrors = NonNullable<Config['kubernetes']>['mirrors']
+type Kubernetes = NonNullable<Config['kubernetes']>
+export type Mirrors = (Pick<MirrorEntry, 'registries'> & Partial<MirrorEntry>)[]
 
 export type Rig = MirrorRoom & {
   /** Stores CURRENT of a registry; undefined takes it away. Its seq grows by itself. */
@@ -14,6 +16,7 @@ export type Rig = MirrorRoom & {
   breakKeychain(thrown: Error | undefined): void
   run(key?: string): ReturnType<MirrorRoom['mirror']>
   changes: MirrorStatus[]
+  drifts: MirrorStatus[]
 }
 
 export const realTime: Time = {
@@ -29,25 +32,42 @@ export function createRig(options: {
   time?: Time
   callTimeoutMs?: number
   resyncIntervalMs?: number
+  silenceMs?: number
+  mayWrite?: () => boolean
+  kubernetes?: Partial<Kubernetes>
 }): Rig {
   const stored = new Map<string, Credential>()
   const seqs = new Map<string, number>()
   const changes: MirrorStatus[] = []
   let broken: Error | undefined
-  const { kubeconfig, mirrors, resyncIntervalMs = 300_000 } = options
+  const { kubeconfig, mirrors, resyncIntervalMs = 300_000, silenceMs, mayWrite } = options
+  const drifts: MirrorStatus[] = []
   const room = createMirror({
-    config: { kubeconfig, mirrors, resyncIntervalMs },
+    config: {
+      kubeconfig,
+      mirrors: mirrors.map(entryOf),
+      resyncIntervalMs,
+      owner: undefined,
+      orphansAfterMs: 1,
+      formerSecretNames: [],
+      ...options.kubernetes,
+    },
+    owner: 'node-1',
     readCredential: async (key) => {
       if (broken !== undefined) throw broken
       return stored.get(key)
     },
     time: options.time ?? realTime,
     onChange: (status) => changes.push(status),
+    onDrift: (status) => drifts.push(status),
+    ...(silenceMs !== undefined && { silenceMs }),
+    ...(mayWrite !== undefined && { mayWrite }),
     callTimeoutMs: options.callTimeoutMs ?? 10_000,
   })
   return {
     ...room,
     changes,
+    drifts,
     store(key, password, username = 'ci') {
       const seq = (seqs.get(key) ?? 0) + 1
       seqs.set(key, seq)
@@ -59,6 +79,11 @@ export function createRig(options: {
     },
     run: (key = 'registry.corp.example') => room.mirror(key, new AbortController().signal),
   }
+}
+
+/** A mirror's entry with the defaults of the schema. */
+export function entryOf(entry: Mirrors[number]): MirrorEntry {
+  return { exceptNamespaces: [], secretName: 'regcred', serviceAccounts: [], adopt: false, ...entry }
 }
 
 /** Waits until `holds` does; fails after `withinMs`. */

@@ -1,0 +1,54 @@
+import type { ConfigurationOptions, RequestContext, ResponseContext } from '@kubernetes/client-node'
+import { type Answer, faultOf } from './fault.ts'
+import type { Client, Connection, Kubeconfig } from './kubeconfig.ts'
+
+/** Makes one call to the API server, within the time limit; gives its value or why there is none. Never throws. */
+export type Call = <T>(
+  signal: AbortSignal,
+  act: (connection: Connection, options: ConfigurationOptions, limited: AbortSignal) => Promise<T>,
+) => Promise<Answer<T>>
+
+export function createCall(kubeconfig: Kubeconfig, timeoutMs: number): Call {
+  return async (signal, act) => {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    try {
+      // Raced, since the client gives the signal to the request only: a credential plugin of the kubeconfig may hang before it.
+      const value = await raced(limited, async () => {
+        const connection = await kubeconfig.connect()
+        return act(connection, withSignal(connection.client, limited), limited)
+      })
+      return { ok: true, value }
+    } catch (thrown) {
+      return { ok: false, fault: faultOf(thrown, signal) }
+    }
+  }
+}
+
+/** The client has no parameter for a signal; a middleware may set one. */
+function withSignal({ Observable }: Client, signal: AbortSignal): ConfigurationOptions {
+  return {
+    middleware: [
+      {
+        pre(context: RequestContext) {
+          context.setSignal(signal)
+          return new Observable(Promise.resolve(context))
+        },
+        post: (context: ResponseContext) => new Observable(Promise.resolve(context)),
+      },
+    ],
+    middlewareMergeStrategy: 'append',
+  }
+}
+
+/** What `act` gives, or the signal's reason as soon as it is aborted. */
+export async function raced<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([aborted, act()])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

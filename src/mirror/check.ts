@@ -1,0 +1,48 @@
+import type { Config } from '../config/config.ts'
+import { RegcreddError } from '../errors.ts'
+import { createPool } from './pool.ts'
+import type { Review, Right } from './review.ts'
+import { type Needed, rightsOf } from './rights.ts'
+
+/** A right that is needed, what for, and whether the kubeconfig's user has it. */
+export type CheckedRight = Needed & { allowed: boolean }
+
+export type Checked = {
+  rights: CheckedRight[]
+  /** Whether all of them are there. */
+  complete: boolean
+}
+
+const CONCURRENCY = 8
+
+/**
+ * Asks for every right that the configuration needs; where a right is missing for the whole cluster but enough in single namespaces, it is asked for
+ * in each of `namespaces` that may want it. Throws KUBERNETES_FAILED where the API server cannot be asked.
+ */
+export async function checkRights(
+  review: Review,
+  config: NonNullable<Config['kubernetes']>,
+  namespaces: string[],
+  signal: AbortSignal,
+): Promise<Checked> {
+  const pool = createPool(CONCURRENCY)
+  const ask = (needed: Needed): Promise<CheckedRight> =>
+    pool(async () => ({ ...needed, allowed: await isAllowed(review, needed.right, signal) }))
+  const asked = await Promise.all(rightsOf(config).map(ask))
+  const rights: CheckedRight[] = []
+  for (const one of asked) {
+    const splits = !one.allowed && one.right.namespace === undefined && one.isPerNamespace && namespaces.length > 0
+    if (!splits) rights.push(one)
+    else {
+      const each = namespaces.map((namespace) => ask({ ...one, right: { ...one.right, namespace } }))
+      rights.push(...(await Promise.all(each)))
+    }
+  }
+  return { rights, complete: rights.every(({ allowed }) => allowed) }
+}
+
+async function isAllowed(review: Review, right: Right, signal: AbortSignal): Promise<boolean> {
+  const answer = await review(right, signal)
+  if (!answer.ok) throw new RegcreddError('KUBERNETES_FAILED', answer.fault.detail)
+  return answer.value
+}

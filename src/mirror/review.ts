@@ -1,0 +1,29 @@
+import type { Call } from './call.ts'
+import type { Answer } from './fault.ts'
+
+/** One right: a verb on a resource of the core group, in one namespace or (undefined) in all of them. */
+export type Right = {
+  namespace: string | undefined
+  verb: string
+  resource: 'namespaces' | 'secrets' | 'serviceaccounts'
+  /** Undefined: any name, as `create` needs it. */
+  name: string | undefined
+}
+
+/** Asks the API server whether the kubeconfig's user has a right (SelfSubjectAccessReview, which everybody may make). */
+export type Review = (right: Right, signal: AbortSignal) => Promise<Answer<boolean>>
+
+export function reviewOf(call: Call): Review {
+  return ({ namespace, verb, resource, name }, signal) =>
+    call(signal, async ({ authorization }, options) => {
+      const resourceAttributes = {
+        verb,
+        resource,
+        ...(namespace !== undefined && { namespace }),
+        ...(name !== undefined && { name }),
+      }
+      const body = { spec: { resourceAttributes } }
+      const { status } = await authorization.createSelfSubjectAccessReview({ body }, options)
+      return status?.allowed === true
+    })
+}

@@ -1,0 +1,60 @@
+import type { Config } from '../config/config.ts'
+import type { Right } from './review.ts'
+import { type MirrorEntry, namedIn, needsWatch } from './selection.ts'
+
+/** A right that the configuration needs, and what for. */
+export type Needed = {
+  right: Right
+  purpose: string
+  /** Whether it is enough to have it in each namespace, where it is missing for the whole cluster. */
+  isPerNamespace: boolean
+}
+
+/** Every right that the configuration needs, each once; kubernetes/ has manifests that give them. */
+export function rightsOf({ mirrors, formerSecretNames }: NonNullable<Config['kubernetes']>): Needed[] {
+  const isWide = mirrors.some(needsWatch)
+  const needed = [...mirrors.flatMap((mirror) => rightsOfMirror(mirror, isWide))]
+  if (isWide) {
+    needed.push(...following('namespaces', undefined, 'to know the namespaces'))
+    needed.push(one(undefined, 'get', 'namespaces', undefined, 'to look again before a Secret is deleted'))
+    for (const name of new Set([...mirrors.map(({ secretName }) => secretName), ...formerSecretNames])) {
+      needed.push(...following('secrets', name, 'to see drift at once, and to read many at a time'))
+      needed.push(one(undefined, 'delete', 'secrets', name, 'to clean up what no mirror wants any more', true))
+    }
+    for (const name of new Set(mirrors.flatMap(({ serviceAccounts }) => serviceAccounts))) {
+      needed.push(...following('serviceaccounts', name, 'to see new ServiceAccounts at once'))
+    }
+  }
+  return [...new Map(needed.map((item) => [JSON.stringify(item.right), item])).values()]
+}
+
+function rightsOfMirror(mirror: MirrorEntry, isWide: boolean): Needed[] {
+  const places = isWide ? [undefined] : namedIn(mirror)
+  return places.flatMap((namespace) => [
+    one(namespace, 'get', 'secrets', mirror.secretName, 'to compare the Secret', isWide),
+    one(namespace, 'patch', 'secrets', mirror.secretName, 'to write it in place', isWide),
+    one(namespace, 'create', 'secrets', undefined, 'to make it where it is missing', isWide),
+    ...mirror.serviceAccounts.flatMap((account) => [
+      one(namespace, 'get', 'serviceaccounts', account, 'to see which pull secrets it names', isWide),
+      one(namespace, 'patch', 'serviceaccounts', account, 'to let it name the Secret', isWide),
+      ...(account === 'default'
+        ? [one(namespace, 'create', 'serviceaccounts', undefined, 'to make `default` before the first pod', isWide)]
+        : []),
+    ]),
+  ])
+}
+
+function following(resource: Right['resource'], name: string | undefined, purpose: string): Needed[] {
+  return ['list', 'watch'].map((verb) => one(undefined, verb, resource, name, purpose))
+}
+
+function one(
+  namespace: string | undefined,
+  verb: string,
+  resource: Right['resource'],
+  name: string | undefined,
+  purpose: string,
+  isPerNamespace = false,
+): Needed {
+  return { right: { namespace, verb, resource, name }, purpose, isPerNamespace }
+}
