@@ -121,12 +121,20 @@ export const mirror = z.strictObject({
   stale: z.boolean().describe('Some Secret may not hold what the keychain holds.'),
 })
 
+/** Its sections grow with what the daemon does, so they may hold more than is named here. */
 export const status = z.looseObject({
   ready: z.boolean(),
   reasons: z.array(z.string()).describe('Why it is not ready, and warnings.'),
   version: z.string(),
   node: z.string(),
   startedAt: time,
+  registries: count.describe('How many are listed.'),
+  proxy: z.looseObject({ listen: z.string(), callers: z.string() }),
+  keychain: z.looseObject({ store: z.enum(['os', 'file', 'memory']), state: z.string(), since: time }),
+  audit: z.looseObject({ folder: z.string(), writable: z.boolean() }),
+  heldLogins: z.array(z.looseObject({ registry: z.string(), version: z.string() })),
+  metLimits: z.array(z.looseObject({ registry: z.string() })),
+  mirror: z.looseObject({ stale: z.boolean(), secrets: count, failed: count }).nullable(),
 })
 
 export const audit = z.strictObject({

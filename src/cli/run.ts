@@ -15,6 +15,7 @@ import { addRotation } from './rotation.ts'
 import { addServe, type Serve } from './serve.ts'
 import { addStatus } from './status.ts'
 import { paintFor } from './terminal.ts'
+import { addToken } from './token.ts'
 import { addVersion } from './version.ts'
 
 /** Runs one command line, says on stderr what went wrong, and gives the exit code (exit-code.ts). */
@@ -56,6 +57,7 @@ function buildProgram(serve: Serve): Command {
   addConfig(program)
   addClients(program)
   addCallerToken(program)
+  addToken(program)
   addVersion(program)
   return program
 }

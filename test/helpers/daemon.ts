@@ -70,9 +70,9 @@ export async function startDaemon({
     registries,
     keychain: { store: 'file', path: join(folder, 'state/keychain.json'), keyFile },
     health: { listen: '127.0.0.1:0' },
-    admin: { socket, tokensFile: join(folder, 'state/admin-tokens.json') },
     audit: { folder: join(folder, 'log') },
     ...config,
+    admin: { socket, tokensFile: join(folder, 'state/admin-tokens.json'), ...(config['admin'] as object) },
     proxy: {
       listen: '127.0.0.1:0',
       callerTokenFile: join(folder, 'state/caller-token'),
