@@ -15,6 +15,8 @@ export type EgressProxyServer = {
   /** Answers a CONNECT in place of it; `true` if it has. */
   script: ((socket: Socket, target: string) => boolean) | undefined
   openConnections(): number
+  /** Resets all that are open. */
+  cut(): void
   /** The most that were open at one time. */
   mostConnections(): number
   close(): Promise<void>
@@ -73,8 +75,11 @@ export async function startEgressProxy(
     script: undefined,
     openConnections: () => sockets.size,
     mostConnections: () => most,
-    async close() {
+    cut: () => {
       for (const socket of sockets) socket.destroy()
+    },
+    async close() {
+      proxy.cut()
       server.close()
       await once(server, 'close')
     },

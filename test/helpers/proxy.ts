@@ -9,7 +9,7 @@ import { createPreference } from '../../src/proxy/preference.ts'
 import { createSender } from '../../src/proxy/sender.ts'
 import type { TlsFiles } from '../../src/proxy/tls-files.ts'
 import { Secret } from '../../src/secret.ts'
-import { type Agents, createAgents } from '../../src/upstream/agents.ts'
+import { type Agents, createAgents, type Surroundings } from '../../src/upstream/agents.ts'
 import { createLoginBreaker, type LoginBreaker } from '../../src/upstream/login-breaker.ts'
 import { createRateLimits, type RateLimits } from '../../src/upstream/rate-limits.ts'
 import { createTokens } from '../../src/upstream/tokens.ts'
@@ -61,11 +61,12 @@ export async function startTestProxy(
   registries: Registry[],
   callers: { mode: CallerMode; token?: Secret; tls?: TlsFiles } = { mode: 'open' },
   limits: ProxyLimits = { headersTimeoutMs: 2_000, maxConnections: 100 },
+  surroundings: Surroundings = {},
 ): Promise<TestProxy> {
   const credentials = new Map<string, Credential>()
   const agents = new Map<Registry, Agents>()
   const agentsOf = (registry: Registry) => {
-    const known = agents.get(registry) ?? createAgents(registry)
+    const known = agents.get(registry) ?? createAgents(registry, surroundings)
     agents.set(registry, known)
     return known
   }
