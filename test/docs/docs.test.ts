@@ -35,7 +35,7 @@ const texts = [...documents].filter(([file]) => file === 'README.md' || file.sta
 const blocks = new Map(texts.map(([file, text]) => [file, blocksOf(file, text)]))
 const all = [...blocks.values()].flat()
 const where = ({ file, line }: Block) => `${file}:${line}`
-const tools = skipWithout('curl', 'jq')
+const tools = skipWithout('curl', 'jq', 'openssl')
 
 test('every block is run, loaded or parsed, or stands in the list of those that are not, with a reason', () => {
   const unknown = [...blocks.values()].flatMap((ofFile) =>
@@ -109,7 +109,7 @@ describe('commands', () => {
     const isSpecial = ['docs/install.md', 'docs/kubernetes.md', 'README.md'].includes(file)
     if (isSpecial || !ofFile.some(({ language }) => language === 'sh')) continue
     test(`of ${file}, in order`, { skip: tools }, async (t) => {
-      await follow(t, file, {}, 'logged in')
+      await follow(t, file, { tls: ofFile.some(({ text }) => text.includes(':5443/')) }, 'logged in')
     })
   }
 

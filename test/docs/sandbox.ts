@@ -9,6 +9,7 @@ import { mainPath } from '../cli/regcredd.ts'
 import { root } from '../design/project.ts'
 import { type Daemon, startDaemon } from '../helpers/daemon.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
+import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { needTool } from '../helpers/tools.ts'
 import type { Step } from './blocks.ts'
 import { startControl, words } from './control.ts'
@@ -35,6 +36,8 @@ export type SandboxOptions = {
   main?: string
   /** Whether the daemon waits for `systemctl enable --now`. */
   stopped?: boolean
+  /** Whether the admin API is served by TLS too, to be trusted by the file `ca.pem` of the clone. */
+  tls?: boolean
   /** More of the environment. */
   env?: Record<string, string>
   /** More files and folders of the reader's clone, name → target. */
@@ -49,8 +52,11 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   addImage(registry)
   const registries = [{ host: NAME, upstream: registry.origin.origin, credential: 'required', canary: 'team/canary' }]
   const main = options.main === undefined ? {} : { main: options.main }
-  const daemon = await startDaemon({ registries, ...main })
   const folder = await mkdtemp(join(tmpdir(), 'regcredd-docs-'))
+  const tls = options.tls === true ? await makeTls(folder) : undefined
+  const config = tls === undefined ? {} : { admin: { tls: tls.config } }
+  const daemon = await startDaemon({ registries, config, ...main })
+  const [, adminTls = ''] = /"adminTls":"127\.0\.0\.1:(\d+)"/.exec(daemon.log()) ?? []
   const top = join(folder, 'root')
   const control = await startControl({ daemon, registry, top })
   const { port } = control.address() as AddressInfo
@@ -63,6 +69,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
     ['/usr/', `${top}/usr/`],
     ['127.0.0.1:5050', daemon.proxy],
     ['http://127.0.0.1:5051', daemon.health],
+    ['node-1.corp.example:5443', `localhost:${adminTls}`],
   ]
   const inside = (text: string) => places.reduce((all, [from, to]) => all.replaceAll(from, to), text)
   const outside = (text: string) =>
@@ -76,6 +83,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   const clone = join(folder, 'clone')
   await mkdir(clone)
   const files = { systemd: join(root, 'systemd'), kubernetes: join(root, 'kubernetes'), ...options.clone }
+  if (tls !== undefined) await symlink(tls.caFile, join(clone, 'ca.pem'))
   for (const [name, target] of Object.entries(files)) await symlink(target, join(clone, name))
   await writeFile(join(folder, 'policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}')
   await writeFile(join(folder, 'registries.conf'), inside(options.registriesConf ?? ''))
@@ -121,6 +129,12 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+async function makeTls(folder: string) {
+  const ca = await makeCa(folder)
+  const { certFile, keyFile } = await makeServerCertificate(ca, folder, ['localhost'])
+  return { caFile: ca.certFile, config: { listen: '127.0.0.1:0', certFile, keyFile, hosts: ['localhost'] } }
 }
 
 function scriptOf(steps: Step[]): string {
