@@ -1,4 +1,5 @@
 import { type Fault, fault } from './fault.ts'
+import { spread } from './keep-up.ts'
 import type { Lists, Meta, Subject } from './lists.ts'
 import type { Time } from './time.ts'
 
@@ -99,7 +100,8 @@ export function createFollower(options: {
     while (!signal.aborted) {
       const leftMs = Math.min(life.signAtMs + limitMs() - nowMs(), limitMs())
       if (leftMs <= 0) return silence.abort()
-      await time.sleep(leftMs, signal).catch(() => undefined)
+      // The limit becomes another when the watch opens.
+      await time.sleep(Math.min(leftMs, options.openMs, options.silenceMs), signal).catch(() => undefined)
     }
   }
 
@@ -107,8 +109,7 @@ export function createFollower(options: {
     const ownMs =
       failures <= 1 ? FIRST_PAUSE_MS : Math.min(SECOND_PAUSE_MS * 2 ** Math.min(failures - 2, 10), LAST_PAUSE_MS)
     const askedMs = Math.min(met?.retryAfterMs ?? 0, LONGEST_ASKED_MS)
-    const longestMs = met?.kind === 'forbidden' ? LAST_PAUSE_MS : 0
-    const durationMs = Math.max(Math.ceil(ownMs * (0.75 + time.random() / 2)), askedMs, failures > 1 ? longestMs : 0)
+    const durationMs = Math.max(spread(ownMs, time.random()), askedMs)
     await time.sleep(durationMs, signal).catch(() => undefined)
   }
 

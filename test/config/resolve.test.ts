@@ -72,7 +72,14 @@ describe('a configuration that is good', () => {
     assert.equal(proxy.defaultRegistry, 'docker.io')
     assert.deepEqual(proxy.listen, { host: '::1', port: 0 })
     assert.deepEqual(kubernetes?.mirrors, [
-      { registries: ['docker.io', 'reg.example.com/team'], namespaces: ['default'], secretName: 'regcred' },
+      {
+        registries: ['docker.io', 'reg.example.com/team'],
+        namespaces: ['default'],
+        exceptNamespaces: [],
+        secretName: 'regcred',
+        serviceAccounts: [],
+        adopt: false,
+      },
     ])
   })
 })

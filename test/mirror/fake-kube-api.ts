@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-export type Call = { method: string; path: string; body: string }
+export type Call = { method: string; path: string; query: URLSearchParams; body: string }
 /** Answers one call; `n` counts the calls from 1. */
 export type Script = (call: Call, answer: ServerResponse, n: number) => void
 
@@ -13,7 +13,8 @@ export async function startFakeKubeApi(script: Script) {
   const server = createServer(async (request: IncomingMessage, answer) => {
     let body = ''
     for await (const chunk of request) body += chunk
-    const call = { method: request.method ?? '', path: (request.url ?? '').split('?')[0] ?? '', body }
+    const url = new URL(request.url ?? '', 'http://localhost')
+    const call = { method: request.method ?? '', path: url.pathname, query: url.searchParams, body }
     calls.push(call)
     script(call, answer, calls.length)
   })
