@@ -1,7 +1,8 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { fromLine } from './line.ts'
+import { readPage } from './page.ts'
 import type { AuditRecord } from './record.ts'
 import { AUDIT_FILE } from './writer.ts'
 
@@ -11,32 +12,34 @@ const MAX_LINE_BYTES = 256 * 1024
 
 /**
  * Records of a folder's audit file, oldest first, at most `limit`: the newest ones, or with `after` the ones that follow that number,
- * so that a reader can page on. Reads from the end in blocks, so the cost is the way back to `after`. Lines that are no records
- * are passed over; the numbers tell. Throws AUDIT_UNAVAILABLE when the file cannot be read; one that is not there holds no records.
+ * so that a reader can page on. Reads what it needs of the file and no more. Lines that are no records are passed over; the numbers tell. Throws AUDIT_UNAVAILABLE when the file cannot be read; one that is not there holds no records.
  */
 export async function readAudit(
   folder: string,
   { limit, after }: { limit: number; after?: number | undefined },
 ): Promise<AuditRecord[]> {
-  const newestFirst: AuditRecord[] = []
   try {
-    for await (const line of linesBackwards(join(folder, AUDIT_FILE))) {
-      const record = fromLine(line)
-      if (record === undefined) continue
-      if (after === undefined ? newestFirst.length >= limit : record.seq <= after) break
-      newestFirst.push(record)
-      if (newestFirst.length > limit) newestFirst.shift()
-    }
+    await using file = await open(join(folder, AUDIT_FILE), 'r')
+    return after === undefined ? await readNewest(file, limit) : await readPage(file, after, limit)
   } catch (cause) {
     const code = errnoOf(cause) ?? 'EIO'
-    if (code !== 'ENOENT') throw new RegcreddError('AUDIT_UNAVAILABLE', `it cannot be read: ${code}`, { cause })
+    if (code === 'ENOENT') return []
+    throw new RegcreddError('AUDIT_UNAVAILABLE', `it cannot be read: ${code}`, { cause })
+  }
+}
+
+async function readNewest(file: FileHandle, limit: number): Promise<AuditRecord[]> {
+  const newestFirst: AuditRecord[] = []
+  for await (const line of linesBackwards(file)) {
+    if (newestFirst.length >= limit) break
+    const record = fromLine(line)
+    if (record !== undefined) newestFirst.push(record)
   }
   return newestFirst.reverse()
 }
 
 /** Whole lines only: what stands after the last newline was never acknowledged. */
-async function* linesBackwards(path: string): AsyncGenerator<string> {
-  await using file = await open(path, 'r')
+async function* linesBackwards(file: FileHandle): AsyncGenerator<string> {
   const block = Buffer.alloc(BLOCK_BYTES)
   let rest = Buffer.alloc(0)
   let afterLastNewline = true

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -48,6 +48,47 @@ test('rubbish between records is passed over, also where it is longer than any r
   appendFileSync(path, `${'x'.repeat(600_000)}\n\n{"seq":9}\n`)
   appendFileSync(path, lines(2).split('\n').slice(1).join('\n'))
   assert.deepEqual(await seqs(folder, 10), [1, 2])
+})
+
+test('rubbish anywhere, of any length, hides no record from who pages on', async (t) => {
+  const folder = tempFolder(t)
+  const rubbish = fc.oneof(
+    fc.nat(300_000).map((length) => `${'x'.repeat(length)}\n`),
+    fc.constantFrom('\n', '{"seq":9}\n', '{"seq":', '\0\0\n'),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(fc.nat(60), rubbish), { maxLength: 12 }), fc.nat(300), async (parts, after) => {
+      const records = lines(1_000).split('\n')
+      let taken = 0
+      const text = parts.map((part) => {
+        if (typeof part === 'string') return `\n${part}\n`
+        taken += part
+        return records
+          .slice(taken - part, taken)
+          .map((line) => `${line}\n`)
+          .join('')
+      })
+      writeFileSync(join(folder, AUDIT_FILE), text.join(''))
+      const wanted = Array.from({ length: Math.max(0, taken - after) }, (_, index) => after + index + 1)
+      assert.deepEqual(await seqs(folder, 1_000, after), wanted)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('a page costs what it holds, wherever it stands in a long file', async (t) => {
+  const folder = tempFolder(t)
+  writeFileSync(join(folder, AUDIT_FILE), lines(20_000, 400))
+  const bytesRead = () => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+  for (const after of [0, 5, 9_999, 19_990]) {
+    const before = bytesRead()
+    assert.deepEqual(
+      await seqs(folder, 3, after),
+      [1, 2, 3].map((step) => after + step),
+    )
+    const cost = bytesRead() - before
+    assert.ok(cost < 2_500_000, `${cost} bytes were read after ${after}`)
+  }
 })
 
 test('a file that is not there holds no records; one that cannot be read is an error', async (t) => {
