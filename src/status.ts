@@ -1,7 +1,10 @@
 import type { Audit } from './audit/writer.ts'
 import type { Config } from './config/config.ts'
+import { failOver } from './install/client-plan.ts'
 import type { KnownKeychain } from './keychain/known.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
+import type { TlsFiles } from './proxy/tls-files.ts'
+import { tlsReasons } from './proxy/tls-reasons.ts'
 import type { HeldLogin } from './upstream/login-breaker.ts'
 import type { MetLimit } from './upstream/rate-limits.ts'
 
@@ -17,6 +20,8 @@ export type StatusParts = {
   heldLogins: () => HeldLogin[]
   /** Registries that asked to be left alone for a while. */
   metLimits: () => MetLimit[]
+  /** The files of the pull listener, where it speaks TLS. */
+  tls: TlsFiles | undefined
   /** Whether the stop has begun. */
   stopping: () => boolean
 }
@@ -48,6 +53,9 @@ export function readinessOf(parts: StatusParts): Readiness {
       `warning: ${failed === 0 ? 'not all' : failed} mirrored Secrets ${failed === 0 ? 'are known to be up to date' : 'could not be written'}; see regcredd mirror`,
     )
   }
+  const tls = parts.tls && tlsReasons(parts.tls, Date.now())
+  faults.push(...(tls?.faults ?? []))
+  warnings.push(...(tls?.warnings ?? []))
   return { ready: faults.length === 0, reasons: [...faults, ...warnings, ...registryWarnings(parts)] }
 }
 
@@ -81,7 +89,13 @@ export function statusOf(parts: StatusParts): object {
     node,
     startedAt: startedAt.toISOString(),
     registries: config.registries.length,
-    proxy: { listen: `${listen.host}:${listen.port}`, callers },
+    proxy: { listen: `${listen.host}:${listen.port}`, callers, tls: parts.tls !== undefined },
+    failOver: config.registries.map(({ name, upstream, fallback, callers: own }) => ({
+      registry: name,
+      callers: own ?? callers,
+      fallback,
+      says: failOver(name, fallback === 'never' ? undefined : upstream.origin).says,
+    })),
     keychain: { store: keychain.store, ...keychain.seen() },
     audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },
     heldLogins: parts.heldLogins(),

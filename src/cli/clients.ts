@@ -55,7 +55,7 @@ async function withTokens(files: ClientFile[], tokenFile: string): Promise<Clien
   return files.map((file) => ({ ...file, text: withCallerToken(file.text, token) }))
 }
 
-function describe({ files, failOver, notes }: ClientPlan, tokenFile: string, paint: Paint): string {
+function describe({ files, ownFiles, failOver, notes }: ClientPlan, tokenFile: string, paint: Paint): string {
   const shown = files.map(({ path, mode, text }) => `${paint('bold', `${path}  (mode ${mode})`)}\n\n${text}`)
   const rows = failOver.map(({ registry, says }) => [registry, says])
   const all = files.map(({ text }) => text).join('')
@@ -65,5 +65,8 @@ function describe({ files, failOver, notes }: ClientPlan, tokenFile: string, pai
       ? [`${CALLER_TOKEN_BASIC} stands for "node:" and the content of ${tokenFile}, in base64.`]
       : []),
   ]
-  return [...shown, `${table(['REGISTRY', 'FAIL-OVER'], rows, paint)}\n`, ...placeholders, ...notes].join('\n')
+  const own = ownFiles.map(({ path, mode, holds }) => [path, mode, holds])
+  const ownTable = own.length === 0 ? [] : [`${table(['YOURS TO PUT THERE', 'MODE', 'HOLDS'], own, paint)}\n`]
+  const failOverTable = `${table(['REGISTRY', 'FAIL-OVER'], rows, paint)}\n`
+  return [...shown, ...ownTable, failOverTable, ...placeholders, ...notes].join('\n')
 }

@@ -5,7 +5,7 @@ import { createBlobSizes } from '../proxy/blob-sizes.ts'
 import { type PullProxy, startProxy } from '../proxy/listener.ts'
 import { createPreference } from '../proxy/preference.ts'
 import { createSender } from '../proxy/sender.ts'
-import { followTlsFiles } from '../proxy/tls-files.ts'
+import { followTlsFiles, type TlsFiles } from '../proxy/tls-files.ts'
 import { createPullReport } from '../pull-report.ts'
 import type { Base } from './part.ts'
 import type { Upstream } from './upstream.ts'
@@ -14,7 +14,7 @@ import type { Upstream } from './upstream.ts'
 export async function startPulls(
   { config, log, metrics, stack, nowMs }: Base,
   { audit, keychain, upstream }: { audit: Audit; keychain: KnownKeychain; upstream: Upstream },
-): Promise<PullProxy> {
+): Promise<PullProxy & { tls: TlsFiles | undefined }> {
   const { tokens, breaker, rateLimits } = upstream
   const sender = createSender(upstream.agentsOf)
   stack.defer(() => sender.close())
@@ -48,5 +48,5 @@ export async function startPulls(
     },
   )
   stack.defer(() => proxy.close(drainTimeoutMs))
-  return proxy
+  return { ...proxy, tls }
 }

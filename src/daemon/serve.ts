@@ -54,6 +54,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     mirror,
     heldLogins: upstream.breaker.held,
     metLimits: upstream.rateLimits.current,
+    tls: proxy.tls,
     stopping: () => signal.aborted,
   }
   const health = await startHealthListener(base, { status, connections: proxy.connections })

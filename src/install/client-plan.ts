@@ -1,4 +1,5 @@
 import type { Config, ListedRegistry } from '../config/config.ts'
+import type { OwnFile } from './certificates.ts'
 
 export const clients = ['containerd', 'podman', 'cri-o', 'skopeo', 'dockerd'] as const
 export type Client = (typeof clients)[number]
@@ -6,7 +7,7 @@ export type Client = (typeof clients)[number]
 /** What the files of every client depend on. */
 export type Setting = {
   registries: readonly ListedRegistry[]
-  proxy: Pick<Config['proxy'], 'listen' | 'callers' | 'callerTokenFile' | 'defaultRegistry'>
+  proxy: Pick<Config['proxy'], 'listen' | 'callers' | 'callerTokenFile' | 'defaultRegistry' | 'tls'>
 }
 
 /** A file of a client. Where it needs the caller token it holds a placeholder, so a plan may be shown to anybody (caller-token.ts). */
@@ -18,6 +19,8 @@ export type FailOver = { registry: string; next: string | undefined; says: strin
 export type ClientPlan = {
   client: Client
   files: ClientFile[]
+  /** Certificates and keys, where the daemon speaks TLS. */
+  ownFiles: OwnFile[]
   failOver: FailOver[]
   /** What else the operator must do or know. */
   notes: string[]
@@ -27,6 +30,11 @@ export type ClientPlan = {
 export function proxyHost({ proxy }: Setting): string {
   const { host, port } = proxy.listen
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** What clients ask, as a URL without path. */
+export function proxyUrl(setting: Setting): string {
+  return `${setting.proxy.tls === undefined ? 'http' : 'https'}://${proxyHost(setting)}`
 }
 
 /** Whether a pull of any of these registries must show the caller token. */
@@ -42,7 +50,7 @@ export function byPullSecret({ registries, proxy }: Setting): ListedRegistry[] {
 export function failOver(registry: string, next: string | undefined): FailOver {
   const asked =
     next === undefined
-      ? 'only the daemon is asked; when it fails, the pull fails'
-      : `when the daemon fails, ${next} is asked, without the credential of the keychain`
+      ? 'only the daemon is asked: when it is down, refuses or fails, the pull fails'
+      : `when the daemon is down, refuses or fails, ${next} is asked, without the credential of the keychain`
   return { registry, next, says: asked }
 }

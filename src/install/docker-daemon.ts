@@ -1,4 +1,5 @@
-import { type ClientPlan, failOver, needsToken, proxyHost, type Setting } from './client-plan.ts'
+import { certificatePaths, ownFiles } from './certificates.ts'
+import { type ClientPlan, failOver, needsToken, proxyHost, proxyUrl, type Setting } from './client-plan.ts'
 
 const DAEMON_JSON = '/etc/docker/daemon.json'
 
@@ -6,11 +7,11 @@ const DAEMON_JSON = '/etc/docker/daemon.json'
 export function planDockerd(setting: Setting): ClientPlan {
   const hub = setting.registries.filter(({ host }) => host === 'docker.io')
   const others = setting.registries.filter(({ host }) => host !== 'docker.io')
-  const text = `${JSON.stringify({ 'registry-mirrors': [`http://${proxyHost(setting)}`] }, null, 2)}\n`
+  const text = `${JSON.stringify({ 'registry-mirrors': [proxyUrl(setting)] }, null, 2)}\n`
   const isDefault = setting.proxy.defaultRegistry === 'docker.io'
   const refusals = [
     ...(needsToken(setting, hub)
-      ? ['dockerd shows a mirror no token: it is refused unless "callers" is "open" for docker.io.']
+      ? ['dockerd shows a mirror no token: it is refused unless "callers" is "mtls" or "open" for docker.io.']
       : []),
     ...(isDefault ? [] : ['proxy.defaultRegistry must be docker.io: dockerd does not say which registry it means.']),
     ...hub.flatMap(({ name, fallback }) =>
@@ -22,6 +23,10 @@ export function planDockerd(setting: Setting): ClientPlan {
   return {
     client: 'dockerd',
     files: hub.length === 0 ? [] : [{ path: DAEMON_JSON, mode: '0644', text }],
+    ownFiles:
+      hub.length === 0
+        ? []
+        : ownFiles({ ...setting, registries: hub }, certificatePaths(`/etc/docker/certs.d/${proxyHost(setting)}`)),
     failOver: [
       ...hub.map(({ name }) => failOver(name, 'https://registry-1.docker.io')),
       ...others.map(({ name, host }) => ({

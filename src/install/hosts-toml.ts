@@ -1,8 +1,10 @@
 import type { ListedRegistry } from '../config/config.ts'
 import { CALLER_TOKEN, CALLER_TOKEN_BASIC } from './caller-token.ts'
-import { byPullSecret, type ClientPlan, failOver, needsToken, proxyHost, type Setting } from './client-plan.ts'
+import { certificatePaths, needsCertificate, ownFiles } from './certificates.ts'
+import { byPullSecret, type ClientPlan, failOver, needsToken, proxyUrl, type Setting } from './client-plan.ts'
 
 const CERTS_DIR = '/etc/containerd/certs.d'
+const CERTIFICATES = certificatePaths('/etc/regcredd/client')
 /** The header that proxy/caller.ts reads. */
 const TOKEN_HEADER = 'regcredd-token'
 
@@ -12,7 +14,7 @@ export function planContainerd(setting: Setting): ClientPlan {
   const planned = [...ofHosts].map(([host, entries]) => {
     const origin = originOf(entries)
     const isTokenShown = needsToken(setting, entries)
-    const ours = hostTable(`http://${proxyHost(setting)}`, isTokenShown ? tokenHeader(setting, entries) : undefined)
+    const ours = hostTable(setting, entries, isTokenShown ? tokenHeader(setting, entries) : undefined)
     const text = origin === undefined ? asksOnlyUs(setting, ours) : fallsTo(origin, ours)
     const mode: '0600' | '0644' = isTokenShown ? '0600' : '0644'
     return {
@@ -23,6 +25,7 @@ export function planContainerd(setting: Setting): ClientPlan {
   return {
     client: 'containerd',
     files: planned.map(({ file }) => file),
+    ownFiles: ownFiles(setting, CERTIFICATES),
     failOver: planned.map(({ next }) => next),
     notes: [
       `config_path must be this one folder: ${CERTS_DIR}. Of two ("a:b") containerd 2.4 reads none, and asks the registry itself.`,
@@ -38,10 +41,9 @@ export function hostFolder(host: string): string {
 
 /** The form that never asks the registry and asks us once, on 1.6, 1.7 and 2.x: `server` alone is ignored by 1.6, `[host]` alone falls to the registry. */
 function asksOnlyUs(setting: Setting, ours: string[]): string {
-  const url = `http://${proxyHost(setting)}`
   return lines([
     '# Only the daemon is asked, never the registry. server with "push" alone keeps containerd from asking a second time.',
-    `server = ${quote(url)}`,
+    `server = ${quote(proxyUrl(setting))}`,
     'capabilities = ["push"]',
     ...ours,
   ])
@@ -56,10 +58,15 @@ function fallsTo({ server, caFile }: Origin, ours: string[]): string {
   ])
 }
 
-function hostTable(url: string, header: string | undefined): string[] {
-  const table = `host.${quote(url)}`
+function hostTable(setting: Setting, entries: ListedRegistry[], header: string | undefined): string[] {
+  const table = `host.${quote(proxyUrl(setting))}`
+  const { ca, cert, key } = CERTIFICATES
+  const tls = [
+    ...(setting.proxy.tls === undefined ? [] : [`ca = ${quote(ca)}`]),
+    ...(needsCertificate(setting, entries) ? [`client = [[${quote(cert)}, ${quote(key)}]]`] : []),
+  ]
   const shown = header === undefined ? [] : ['', `[${table}.header]`, header]
-  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...shown]
+  return ['', `[${table}]`, 'capabilities = ["pull", "resolve"]', ...tls, ...shown]
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ListedRegistry } from '../config/config.ts'
 import { CALLER_TOKEN_BASIC } from './caller-token.ts'
+import { certificatePaths, ownFiles } from './certificates.ts'
 import {
   byPullSecret,
   type Client,
@@ -20,10 +21,11 @@ const CRIO_CONF = '/etc/crio/crio.conf.d/10-regcredd.conf'
 
 /** `registries.conf` for podman, buildah, skopeo and CRI-O: they send no `ns`, so the registry's name is a path of ours. */
 export function planContainersTools(client: Client, setting: Setting): ClientPlan {
-  const text = setting.registries.map((registry) => entryOf(registry, proxyHost(setting))).join('\n')
+  const text = setting.registries.map((registry) => entryOf(registry, setting)).join('\n')
   return {
     client,
     files: [{ path: REGISTRIES_CONF, mode: '0644', text }, ...authFiles(client, setting)],
+    ownFiles: ownFiles(setting, certificatePaths(`/etc/containers/certs.d/${proxyHost(setting)}`)),
     failOver: setting.registries.map(({ name, host, fallback }) =>
       failOver(name, fallback === 'origin' ? `https://${host}` : undefined),
     ),
@@ -42,8 +44,10 @@ export function locationOf(name: string, proxy: string): string {
   return `${proxy}/${name.replace(/^([^/]*):(\d+)/, '$1_$2')}`
 }
 
-function entryOf({ name, host, upstream, fallback }: ListedRegistry, proxy: string): string {
-  const ours = [`location = ${quote(locationOf(name, proxy))}`, 'insecure = true']
+function entryOf({ name, host, upstream, fallback }: ListedRegistry, setting: Setting): string {
+  const location = `location = ${quote(locationOf(name, proxyHost(setting)))}`
+  // With TLS it would mean that any certificate will do.
+  const ours = setting.proxy.tls === undefined ? [location, 'insecure = true'] : [location]
   const head = ['[[registry]]', `prefix = ${quote(name)}`]
   if (fallback === 'never') return `${[...head, ...ours].join('\n')}\n`
   const isPlain = upstream.protocol === 'http:' && upstream.host === host

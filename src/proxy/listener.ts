@@ -25,7 +25,7 @@ export type ProxyParts = ServeParts &
     /** Absent: plain HTTP. */
     tls: TlsFiles | undefined
     /** Called before the first byte goes to a registry; what it throws is the answer. @throws AUDIT_UNAVAILABLE */
-    begun(exchange: Exchange): void
+    begun(exchange: Exchange): Promise<void>
     /** Called once for each request. */
     ended(exchange: Exchange, outcome: Outcome): void
   }
@@ -137,11 +137,11 @@ async function answer(
   const pull = parsePull(request.method, request.url, parts.defaultRegistry)
   exchange.pull = pull
   if (hasBody(request)) throw new RegcreddError('REQUEST_MALFORMED', 'a pull has no body')
-  if (pull.kind === 'ping') return ping(request, response, certificateOf(request.socket), parts)
+  if (pull.kind === 'ping') return ping(request, response, parts)
   const registry = findRegistry(parts.registries, pull.host, pull.repository)
   exchange.registry = registry
   exchange.caller = await callerOf(registry, request, certificateOf, parts)
-  parts.begun(exchange)
+  await parts.begun(exchange)
   const served = await servePull(exchange, pull, registry, request, response, parts)
   return passOn(pull, served, response, { registry, blobSizes: parts.blobSizes })
 }

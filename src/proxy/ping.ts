@@ -2,8 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import { CALLER_TOKEN_HEADER, type CallerMode, callerByCertificate, callerByToken } from './caller.ts'
-import type { ShownCertificate } from './client-certificate.ts'
+import { CALLER_TOKEN_HEADER, type CallerMode, callerByToken } from './caller.ts'
 import type { Outcome } from './exchange.ts'
 
 export type PingParts = {
@@ -13,21 +12,14 @@ export type PingParts = {
   /** Those that are good now. */
   callerTokens(): readonly Secret[]
   nowMs(): number
-  wallNowMs(): number
 }
 
 /**
  * `/v2/` is answered here, whatever the registry's state. Without a caller token it challenges, since podman, skopeo and dockerd take
  * from it whether to authenticate; containerd never asks it, so no pod's own secret is drawn out by this.
- * @throws CALLER_REFUSED without a good certificate, where nothing else would open a registry
  */
-export function ping(
-  request: IncomingMessage,
-  response: ServerResponse,
-  certificate: ShownCertificate,
-  parts: PingParts,
-): Outcome {
-  const isLetIn = isLetInBy(request, certificate, parts)
+export function ping(request: IncomingMessage, response: ServerResponse, parts: PingParts): Outcome {
+  const isLetIn = isLetInBy(request, parts)
   const status = isLetIn ? 200 : 401
   if (!isLetIn) response.setHeader('www-authenticate', 'Basic realm="regcredd"')
   const body = '{}'
@@ -48,17 +40,16 @@ export function ping(
   }
 }
 
-function isLetInBy(request: IncomingMessage, certificate: ShownCertificate, parts: PingParts): boolean {
+function isLetInBy(request: IncomingMessage, parts: PingParts): boolean {
   const { callers } = parts
   if (callers === 'open') return true
   // A pull secret is looked at when a registry is named; here it is enough that one is shown.
   if (callers === 'pull-secret') return request.headers.authorization !== undefined
   if (callers === 'token') return passes(() => callerByToken(request.headers, parts.callerTokens()))
-  // Registries of other modes need a login, which clients show only after a challenge to this.
-  if (parts.registries.some((registry) => registry.callers === 'token' || registry.callers === 'pull-secret'))
-    return request.headers.authorization !== undefined
-  callerByCertificate(certificate, parts.wallNowMs())
-  return true
+  // A certificate is looked at when a registry is named: podman and skopeo lose the words of a refusal at this place. Registries of
+  // other modes need a login, which they show only after a challenge here.
+  const isLoginNeeded = parts.registries.some(({ callers: own }) => own === 'token' || own === 'pull-secret')
+  return !isLoginNeeded || request.headers.authorization !== undefined
 }
 
 function passes(check: () => void): boolean {

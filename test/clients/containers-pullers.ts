@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mustRun, type Node, newFolder, type Puller, type PullerKind, placeFiles } from './puller.ts'
 
@@ -22,13 +23,13 @@ export const buildahPuller: PullerKind = {
 
 /** Copies the whole index, each of its images included. */
 async function startSkopeo(node: Node): Promise<Puller> {
-  const { folder, policy, auth, registries, remove } = await prepare('skopeo', node)
+  const { folder, policy, auth, registries, env, remove } = await prepare('skopeo', node)
   const target = join(folder, 'copy')
   return {
     async pull(ref) {
       await rm(target, { recursive: true, force: true })
       const flags = ['--policy', policy, '--registries-conf', registries, 'copy', '--all', '--quiet']
-      await mustRun('skopeo', [...flags, '--authfile', auth, `docker://${ref}`, `dir:${target}`])
+      await mustRun('skopeo', [...flags, ...auth, `docker://${ref}`, `dir:${target}`], env)
       const manifest = await readFile(join(target, 'manifest.json'))
       return [`sha256:${createHash('sha256').update(manifest).digest('hex')}`]
     },
@@ -42,7 +43,9 @@ async function startStoring(node: Node, tool: 'podman' | 'buildah'): Promise<Pul
   const store = ['--root', join(folder, 'root'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs']
   return {
     async pull(ref) {
-      const flags = ['--quiet', '--authfile', auth, '--signature-policy', policy]
+      // Otherwise buildah is content with what it has.
+      const always = tool === 'buildah' ? ['--policy', 'always'] : []
+      const flags = ['--quiet', ...always, ...auth, '--signature-policy', policy]
       const conf = { ...env, CONTAINERS_REGISTRIES_CONF: registries }
       await mustRun(tool, [...store, 'pull', ...flags, ref], conf)
       const json = tool === 'podman' ? ['--format', 'json'] : ['--json']
@@ -63,9 +66,13 @@ async function prepare(client: 'podman' | 'skopeo' | 'buildah', node: Node) {
   const at = await placeFiles(client === 'skopeo' ? 'skopeo' : 'podman', node, folder)
   const policy = join(folder, 'policy.json')
   await writeFile(policy, '{"default":[{"type":"insecureAcceptAnything"}]}')
-  await mkdir(join(folder, 'home'))
+  // Beside /etc/containers/certs.d they look there, which a test can have for itself.
+  const config = join(folder, 'home/.config/containers')
+  await mkdir(config, { recursive: true })
+  await symlink(at('/etc/containers/certs.d'), join(config, 'certs.d'))
   const containersConf = join(folder, 'containers.conf')
   await writeFile(containersConf, '[engine]\nevents_logger = "none"\ncgroup_manager = "cgroupfs"\n')
+  const auth = existsSync(at(AUTH_FILE)) ? ['--authfile', at(AUTH_FILE)] : []
   const env = { HOME: join(folder, 'home'), CONTAINERS_CONF: containersConf, TMPDIR: folder }
-  return { folder, policy, auth: at(AUTH_FILE), registries: at(REGISTRIES_CONF), env, remove }
+  return { folder, policy, auth, registries: at(REGISTRIES_CONF), env, remove }
 }

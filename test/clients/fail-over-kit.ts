@@ -112,17 +112,21 @@ function tooMany(response: ServerResponse): boolean {
   return true
 }
 
-/** An image without layers, which runtimes take too. */
 function addImage(registry: FakeRegistry): FakeRegistry {
+  addEmptyImage(registry)
+  return registry
+}
+
+/** `team/app:1`, an image without layers, which runtimes take too; gives its digest. */
+export function addEmptyImage(registry: FakeRegistry): string {
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   const rootfs = { type: 'layers', diff_ids: [] }
   const config = Buffer.from(JSON.stringify({ architecture, os: 'linux', config: {}, rootfs }))
   const mediaType = 'application/vnd.oci.image.config.v1+json'
-  registry.addManifest('team/app', '1', {
+  return registry.addManifest('team/app', '1', {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: { mediaType, digest: registry.addBlob(config), size: config.length },
     layers: [],
   })
-  return registry
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { withCallerToken } from '../../src/install/caller-token.ts'
 import type { Client, Setting } from '../../src/install/client-plan.ts'
 import { planClient } from '../../src/install/plan-client.ts'
@@ -16,7 +16,12 @@ export type Puller = {
 }
 
 /** What the node of a puller is like. */
-export type Node = { setting: Setting; token: Secret }
+export type Node = {
+  setting: Setting
+  token: Secret
+  /** A folder with `ca.crt`, `client.cert` and `client.key`, where the daemon speaks TLS. */
+  certificates?: string
+}
 
 /** One row of the tests: what it needs, and how it starts. Storing an image for a runtime needs root. */
 export type PullerKind = {
@@ -28,16 +33,22 @@ export type PullerKind = {
 
 export type Ran = { code: number; stdout: string; stderr: string }
 
-/** Writes the planned files of a client below `root`, as they would lie below `/`, with the token in its place. */
+/** Writes the planned files of a client below `root`, as they would lie below `/`, with the token and the certificates in their places. */
 export async function placeFiles(
   client: Client,
-  { setting, token }: Node,
+  { setting, token, certificates = '' }: Node,
   root: string,
 ): Promise<(path: string) => string> {
-  for (const { path, mode, text } of planClient(client, setting).files) {
+  const { files, ownFiles } = planClient(client, setting)
+  for (const { path } of ownFiles) {
+    await mkdir(dirname(join(root, path)), { recursive: true })
+    await symlink(join(certificates, basename(path)), join(root, path))
+  }
+  for (const { path, mode, text } of files) {
     const placed = join(root, path)
     await mkdir(dirname(placed), { recursive: true })
-    await writeFile(placed, withCallerToken(text, token), { mode: Number.parseInt(mode, 8) })
+    const here = ownFiles.reduce((all, own) => all.replaceAll(own.path, join(root, own.path)), text)
+    await writeFile(placed, withCallerToken(here, token), { mode: Number.parseInt(mode, 8) })
   }
   return (path) => join(root, path)
 }

@@ -118,12 +118,12 @@ describe('callers with a client certificate', { skip }, () => {
     assert.equal((await ask('/v2/', good)).status, 401)
   })
 
-  test('a ping goes by the certificate where no registry needs another login', async () => {
+  test('a ping is let through where no registry needs another login, so that the refusal comes with its words', async () => {
     await proxy.close(0)
     proxy = await startTestProxy([listed(NAME, registry.origin)], { mode: 'mtls', tls: files })
     assert.equal((await ask('/v2/', good)).status, 200)
-    const got = await ask('/v2/')
-    assert.deepEqual([got.status, codeOf(got.body)], [403, 'CALLER_REFUSED'])
+    assert.equal((await ask('/v2/')).status, 200)
+    assert.equal((await ask(MANIFEST)).status, 403)
   })
 
   test('one that ends while its connection stands opens no more', async () => {

@@ -1,0 +1,48 @@
+import type { Ending, TlsFiles } from './tls-files.ts'
+
+const MAX_NOTICE_MS = 14 * 86_400_000
+/** What lives for days is renewed within days: only the last fifth of a life is worth a word. */
+const NOTICE_SHARE = 0.2
+
+const WHAT: Record<Ending['key'], string> = {
+  certFile: 'the certificate of proxy.tls.certFile',
+  keyFile: 'the key of proxy.tls.keyFile',
+  clientCaFile: 'an authority of proxy.tls.clientCaFile',
+  crlFile: 'the list of revoked certificates of proxy.tls.crlFile',
+}
+const AFTER: Record<Ending['key'], string> = {
+  certFile: 'no client takes it',
+  keyFile: 'no client takes it',
+  clientCaFile: 'certificates that it signed are refused',
+  crlFile: 'all certificates of its authority are refused',
+}
+
+/** Why the files of `proxy.tls` keep pulls from being served, or soon will; a line each. */
+export function tlsReasons(
+  files: Pick<TlsFiles, 'now' | 'fault'>,
+  wallNowMs: number,
+): { faults: string[]; warnings: string[] } {
+  const faults: string[] = []
+  const warnings: string[] = []
+  const { endings } = files.now()
+  const isOver = ({ to }: Ending) => to.getTime() <= wallNowMs
+  for (const ending of endings) {
+    const at = ending.to.toISOString().replace(/\.\d+/, '')
+    if (isOver(ending)) {
+      const line = `${WHAT[ending.key]} ended at ${at}; ${AFTER[ending.key]}`
+      // While authorities follow each other, an old one may stand in the file for long.
+      const hasHeir = ending.key === 'clientCaFile' && endings.some((one) => one.key === ending.key && !isOver(one))
+      if (hasHeir) warnings.push(`warning: ${line}`)
+      else faults.push(line)
+    } else if (endsSoon(ending, wallNowMs))
+      warnings.push(`warning: ${WHAT[ending.key]} ends at ${at}; from then on ${AFTER[ending.key]}`)
+  }
+  const fault = files.fault()
+  if (fault !== undefined) warnings.push(`warning: the files from before serve on; ${fault}`)
+  return { faults, warnings }
+}
+
+function endsSoon({ from, to }: Ending, wallNowMs: number): boolean {
+  const noticeMs = Math.min(MAX_NOTICE_MS, (to.getTime() - from.getTime()) * NOTICE_SHARE)
+  return to.getTime() - wallNowMs < noticeMs
+}
