@@ -45,6 +45,6 @@ if (missing.length > 0) {
 }
 
 function line({ name, missing, version, where, added }) {
-  if (missing) return `${name.padEnd(22)}MISSING  ${missing}`
-  return `${name.padEnd(22)}${added ? 'added  ' : 'present'}  ${version.padEnd(19)}${where}`
+  if (missing) return `${name.padEnd(25)}MISSING  ${missing}`
+  return `${name.padEnd(25)}${added ? 'added  ' : 'present'}  ${version.padEnd(19)}${where}`
 }

@@ -2,12 +2,12 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Cri, connectCri } from './cri.ts'
 import { startServer } from './server-process.ts'
-import { needTool } from './tools.ts'
+import { needTool, type Tool } from './tools.ts'
 
 export type Containerd = {
   version: string
@@ -19,6 +19,8 @@ export type Containerd = {
   storedBlobs: () => Promise<string[]>
   /** Removes an image with its content, so that the next pull fetches every byte; rejects if a blob of it stays. */
   forget: (ref: string) => Promise<void>
+  /** The ids of all containers that run, sandboxes too; `stop` leaves those alone. */
+  tasks: () => Promise<string[]>
   log: () => string
   stop: () => Promise<void>
 }
@@ -32,6 +34,9 @@ export type ContainerdOptions = {
   /** What stands for `config_path`, where it is not `certsDir` alone. */
   configPath?: string
 }
+
+/** What the sandbox of a pod runs; a test that runs pods gives it by the registry's hosts.toml. */
+export const PAUSE_IMAGE = 'registry.k8s.io/pause:test'
 
 const goneWithinMs = 5_000
 const run = promisify(execFile)
@@ -54,10 +59,17 @@ export async function startContainerd({
   const configuration = program === 'containerd-2' ? configuration2 : configuration1
   await writeFile(configFile, configuration(dir, socketPath, configPath ?? certs))
   // It says so itself before the plugins serve; the first call waits for them.
-  const server = await startServer({ tool, args: ['--config', configFile], ready: /containerd successfully booted/ })
+  const server = await startServer({
+    tool,
+    args: ['--config', configFile],
+    ready: /containerd successfully booted/,
+    env: podEnv(tool),
+  })
   const cri = connectCri(socketPath)
   const content = join(dir, 'root/io.containerd.content.v1.content/blobs/sha256')
   const storedBlobs = async () => (existsSync(content) ? (await readdir(content)).map((hex) => `sha256:${hex}`) : [])
+  const taskDir = join(dir, 'state/io.containerd.runtime.v2.task/k8s.io')
+  const tasks = async () => (existsSync(taskDir) ? readdir(taskDir) : [])
   const stop = async () => {
     cri.close()
     await server.stop()
@@ -66,7 +78,17 @@ export async function startContainerd({
   }
   try {
     const { runtimeVersion } = await cri.version()
-    return { version: runtimeVersion, socketPath, certsDir: certs, cri, storedBlobs, forget, log: server.log, stop }
+    return {
+      version: runtimeVersion,
+      socketPath,
+      certsDir: certs,
+      cri,
+      storedBlobs,
+      forget,
+      tasks,
+      log: server.log,
+      stop,
+    }
   } catch (error) {
     await stop()
     throw new Error(`containerd does not answer on its CRI:\n${server.log().slice(-2000)}`, { cause: error })
@@ -92,6 +114,12 @@ export async function startContainerd({
     const manifest = await readFile(join(content, manifestDigest.replace('sha256:', '')), 'utf8')
     return new Set([manifestDigest, ...(manifest.match(/sha256:[0-9a-f]{64}/g) ?? [])])
   }
+}
+
+/** Where containerd looks for its shim and runc, should it run a pod: beside itself first, since a shim serves its own containerd. */
+function podEnv({ command }: Tool): NodeJS.ProcessEnv {
+  const { env } = needTool('runc')
+  return { ...env, PATH: [dirname(command), env['PATH']].join(delimiter) }
 }
 
 export type HostsToml = {
@@ -131,7 +159,10 @@ address = ${quote(socketPath)}
 [ttrpc]
 address = ${quote(`${socketPath}.ttrpc`)}
 [plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "${PAUSE_IMAGE}"
 disable_apparmor = true
+# Where the tests themselves may not be spared from the OOM killer, pods may not either.
+restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "native"
 [plugins."io.containerd.grpc.v1.cri".cni]
@@ -152,10 +183,14 @@ address = ${quote(socketPath)}
 address = ${quote(`${socketPath}.ttrpc`)}
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "native"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "${PAUSE_IMAGE}"
 [plugins."io.containerd.cri.v1.images".registry]
 config_path = ${quote(certsDir)}
 [plugins."io.containerd.cri.v1.runtime"]
 disable_apparmor = true
+# Where the tests themselves may not be spared from the OOM killer, pods may not either.
+restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = [${quote(join(dir, 'cni'))}]
 conf_dir = ${quote(join(dir, 'cni'))}

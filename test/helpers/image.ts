@@ -15,6 +15,8 @@ export type ImageOptions = {
   login?: Login | undefined
   /** Random, so that it does not compress: what a blob weighs on the wire. Default 1 KiB. */
   layerBytes?: number
+  /** A static executable that the image runs, in place of random content. */
+  program?: Buffer
 }
 
 export type PushedImage = {
@@ -31,12 +33,12 @@ const run = promisify(execFile)
 
 /** Makes an image of one layer from scratch, with content that no other image has, and pushes it. */
 export async function pushImage(registry: DockerRegistry, options: ImageOptions): Promise<PushedImage> {
-  const { repository, tag, login, layerBytes = 1024 } = options
+  const { repository, tag, login, layerBytes = 1024, program } = options
   const dir = await mkdtemp(join(tmpdir(), 'regcredd-image-'))
   try {
     const layout = join(dir, 'layout')
     const content = join(dir, 'content')
-    await writeFile(content, randomBytes(layerBytes))
+    await writeFile(content, program ?? randomBytes(layerBytes), { mode: 0o755 })
     await umoci('init', '--layout', layout)
     await umoci('new', '--image', `${layout}:${tag}`)
     await umoci('insert', '--rootless', '--image', `${layout}:${tag}`, content, '/content')

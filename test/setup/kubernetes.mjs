@@ -1,4 +1,4 @@
-// kube-apiserver and kubectl of the version that test/go/kube-apiserver/go.mod pins, built by Go: Debian has neither.
+// kube-apiserver, kubectl and kubelet of the version that test/go/kube-apiserver/go.mod pins, built by Go: Debian has none of them.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildWithGo, goFor } from './go.mjs'
@@ -6,12 +6,12 @@ import { cacheDir, isExecutable, projectDir, say } from './machine.mjs'
 import { versionOf } from './tools.mjs'
 
 const moduleDir = join(projectDir, 'test/go/kube-apiserver')
-const binaries = ['kube-apiserver', 'kubectl']
-const probes = { 'kube-apiserver': ['--version'], kubectl: ['version', '--client'] }
-const usualTime = { 'kube-apiserver': '3 to 6 minutes', kubectl: 'half a minute' }
+const binaries = ['kube-apiserver', 'kubectl', 'kubelet']
+const probes = { 'kube-apiserver': ['--version'], kubectl: ['version', '--client'], kubelet: ['--version'] }
+const usualTime = { 'kube-apiserver': '3 to 6 minutes', kubectl: 'half a minute', kubelet: '1 to 3 minutes' }
 const buildGiB = 8
 
-/** Gives a row for each binary, built now if need be: 3 to 6 minutes and 8 GiB of Go's caches, once. */
+/** Gives a row for each binary, built now if need be: 5 to 9 minutes and 8 GiB of Go's caches, once. */
 export async function addKubernetes() {
   const version = /k8s\.io\/kubernetes (v[\d.]+)/.exec(readFileSync(join(moduleDir, 'go.mod'), 'utf8'))[1]
   const builtDir = join(cacheDir, 'kubernetes', version)
