@@ -41,20 +41,20 @@ export type Agents = {
   close(): void
 }
 
-/** For tests: another DNS, and a shorter life of connections. */
-export type Surroundings = { egress?: Egress; lookup?: Lookup; longestLifeMs?: number }
+/** How the outside is reached; for tests, another DNS, clock and life of connections. `nowMs` is monotonic. */
+export type Surroundings = { egress?: Egress; lookup?: Lookup; longestLifeMs?: number; nowMs?: () => number }
 
 /**
  * Makes the agents of one registry.
  * @throws CONFIG_INVALID for an entry of allowAddresses that is no range, and for a client certificate that cannot be used
  */
 export function createAgents(registry: Registry, surroundings: Surroundings = {}): Agents {
-  const { egress = straight, lookup } = surroundings
+  const { egress = straight, lookup, nowMs = () => performance.now() } = surroundings
   const { limits, upstream } = registry
   const isAllowed = addressCheck(registry.allowAddresses)
   const checkName = createNameCheck(isAllowed, lookup)
   const secureContext = secureContextOf(registry)
-  const secureOfRegistry = secureTo(registry, secureContext)
+  const secureOfRegistry = secureTo(registry, secureContext, nowMs)
   const made: http.Agent[] = []
 
   /** `isOwn`: for the registry itself, wherever it lies, with its name and its client certificate. */
@@ -74,7 +74,7 @@ export function createAgents(registry: Registry, surroundings: Surroundings = {}
           new https.Agent({ ...common, rejectUnauthorized: true, ...(secureContext && { secureContext }) })
         : new http.Agent(common)
     made.push(agent)
-    boundIdle(agent, { maxIdle: limits.maxConnections, ...surroundings })
+    boundIdle(agent, { maxIdle: limits.maxConnections, nowMs, ...surroundings })
     if (isOwn && secureOfRegistry !== undefined) showAs(agent, secureOfRegistry)
     const proxy = egress.proxyFor(to)
     if (proxy === undefined) governConnecting(agent, limits.connectTimeoutMs, isOwn ? () => true : isAllowed)
@@ -118,12 +118,16 @@ function authorities(ca: string): string[] {
 
 type SecureOfRegistry = () => { options: Secure; version: string }
 
-function secureTo(registry: Registry, secureContext: SecureContext | undefined): SecureOfRegistry | undefined {
+function secureTo(
+  registry: Registry,
+  secureContext: SecureContext | undefined,
+  nowMs: () => number,
+): SecureOfRegistry | undefined {
   const { upstream, serverName, clientCertificate, ca } = registry
   if (upstream.protocol !== 'https:') return undefined
   const named = serverName === undefined ? {} : { servername: serverName }
   const trusted = ca === undefined ? undefined : authorities(ca)
-  const followed = clientCertificate && followClientCertificate(clientCertificate, trusted)
+  const followed = clientCertificate && followClientCertificate(clientCertificate, trusted, nowMs)
   if (followed === undefined) {
     const options: Secure = { rejectUnauthorized: true, ...(secureContext && { secureContext }), ...named }
     return () => ({ options, version: '' })

@@ -16,7 +16,7 @@ export type FollowedContext = () => { secureContext: SecureContext; version: str
 export function followClientCertificate(
   { certFile, keyFile }: { certFile: string; keyFile: string },
   ca: string[] | undefined,
-  nowMs: () => number = () => performance.now(),
+  nowMs: () => number,
 ): FollowedContext {
   const files = { certFile, keyFile }
   let version = versionOf(files)

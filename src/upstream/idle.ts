@@ -9,17 +9,17 @@ const LONGEST_LIFE_MS = 300_000
 /** Bounds how many connections an agent keeps that nobody uses, over all hosts, and for how long any is used again. */
 export function boundIdle(
   agent: http.Agent,
-  { maxIdle, longestLifeMs = LONGEST_LIFE_MS }: { maxIdle: number; longestLifeMs?: number },
+  { maxIdle, nowMs, longestLifeMs = LONGEST_LIFE_MS }: { maxIdle: number; nowMs: () => number; longestLifeMs?: number },
 ): void {
   const inner = insideOf(agent)
   const keep = inner.keepSocketAlive.bind(agent)
   const seenAtMs = new WeakMap<Duplex, number>()
   inner.keepSocketAlive = (socket) => {
     // It is asked after the first request, so the request's own time is not counted: what matters is an end.
-    const bornAtMs = seenAtMs.get(socket) ?? performance.now()
+    const bornAtMs = seenAtMs.get(socket) ?? nowMs()
     seenAtMs.set(socket, bornAtMs)
     const idle = Object.values(agent.freeSockets).reduce((count, sockets) => count + (sockets?.length ?? 0), 0)
-    if (idle >= Math.min(MAX_IDLE, maxIdle) || performance.now() - bornAtMs >= longestLifeMs) return false
+    if (idle >= Math.min(MAX_IDLE, maxIdle) || nowMs() - bornAtMs >= longestLifeMs) return false
     return keep(socket)
   }
 }

@@ -31,6 +31,8 @@ export type DockerRegistryOptions = {
   names?: string[]
   /** Debian's docker-registry is distribution 2.8; `distribution` is 3. */
   program?: 'docker-registry' | 'distribution'
+  /** Authorities of the client certificates that it demands. */
+  clientCaFile?: string
   /** A token server that it believes, in place of `login`. */
   tokens?: { realm: string; service: string; issuer: string; signingCertFile: string }
 }
@@ -41,6 +43,7 @@ export async function startDockerRegistry({
   tls = 'tls',
   names = [],
   program = 'docker-registry',
+  clientCaFile,
   tokens,
 }: DockerRegistryOptions = {}): Promise<DockerRegistry> {
   const tool = needTool(program)
@@ -56,7 +59,13 @@ export async function startDockerRegistry({
     storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
     http: {
       addr: '127.0.0.1:0',
-      ...(certificate && { tls: { certificate: certificate.certFile, key: certificate.keyFile } }),
+      ...(certificate && {
+        tls: {
+          certificate: certificate.certFile,
+          key: certificate.keyFile,
+          ...(clientCaFile !== undefined && { clientcas: [clientCaFile] }),
+        },
+      }),
     },
     ...(login && { auth: { htpasswd: { realm: 'test registry', path: passwordFile } } }),
     ...(tokens && { auth: { token: tokenAuth(tokens) } }),
