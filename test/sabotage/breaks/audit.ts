@@ -41,4 +41,12 @@ export const breaks: Break[] = [
     testFile: 'test/audit/together.test.ts',
     test: 'records of one turn of the event loop are one write, in order and numbered, before the first of them is acknowledged',
   },
+  {
+    name: 'audit: a page is found by halving',
+    file: 'src/audit/page.ts',
+    line: 'if (first !== undefined && first.seq <= after) low = first.endsAt',
+    instead: 'if (first !== undefined && first.seq < 0) low = first.endsAt',
+    testFile: 'test/audit/tail.test.ts',
+    test: 'a page costs what it holds, wherever it stands in a long file',
+  },
 ]
