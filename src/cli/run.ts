@@ -6,6 +6,7 @@ import { addClients } from './clients.ts'
 import { complaint } from './complaint.ts'
 import { addConfig } from './config.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
+import { addKeychain } from './keychain.ts'
 import { addList } from './list.ts'
 import { addLogin } from './login.ts'
 import { addLogout } from './logout.ts'
@@ -57,6 +58,7 @@ function buildProgram(serve: Serve): Command {
   addConfig(program)
   addClients(program)
   addCallerToken(program)
+  addKeychain(program)
   addToken(program)
   addVersion(program)
   return program
@@ -64,7 +66,7 @@ function buildProgram(serve: Serve): Command {
 
 /** `-p` is what docker and mysql call it. Nothing of ours begins so. */
 function refusePasswords(argv: string[]): void {
-  if (!argv.some((argument) => /^(--password(=|$)|-p)/.test(argument))) return
+  if (!argv.some((argument) => /^(--(password|passphrase)(=|$)|-p)/.test(argument))) return
   throw new RegcreddError(
     'USAGE',
     'a password among the arguments is seen by every process of this machine and kept in the history of the shell; give it on stdin with --password-stdin, and change that one',

@@ -104,6 +104,15 @@ export const registryEntry = z.strictObject({
     .describe('How much may be asked of this registry, and how long it may take.'),
 })
 
+const plaintextTtlMs = z
+  .int()
+  .min(1_000)
+  .max(31 * 86_400_000)
+  .optional()
+  .describe(
+    'How long a credential that was read stays in memory while the store cannot be read again. Pulls go on with it for as long; then they get 503. Absent: as long as the daemon runs.',
+  )
+
 const keychain = z.discriminatedUnion(
   'store',
   [
@@ -115,6 +124,7 @@ const keychain = z.discriminatedUnion(
       timeoutMs: milliseconds(2_000).describe(
         'How long one call to the keyring may take before its helper process is replaced.',
       ),
+      plaintextTtlMs,
     }),
     z.strictObject({
       store: z.literal('file').describe('One encrypted file (AES-256-GCM).'),
@@ -122,7 +132,10 @@ const keychain = z.discriminatedUnion(
       keyFile: z
         .string()
         .optional()
-        .describe('A file of mode 0600 with 32 random bytes, base64. Absent: the systemd credential `keychain-key`.'),
+        .describe(
+          'A file of mode 0600 with 32 random bytes, base64; older keys may follow, one a line. Absent: the systemd credential `keychain-key`.',
+        ),
+      plaintextTtlMs,
     }),
     z.strictObject({
       store: z.literal('memory').describe('Nothing is kept beyond the life of the process. For trials.'),

@@ -5,7 +5,8 @@ import type { Base } from './part.ts'
 
 /** Opens the keychain; one that is locked is opened too, and read when it can be. @throws KEYCHAIN_UNAVAILABLE, CONFIG_INVALID */
 export async function startKeychain({ config, log, metrics, stack }: Base): Promise<KnownKeychain> {
-  const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now })
+  const plaintextTtlMs = config.keychain.store === 'memory' ? undefined : config.keychain.plaintextTtlMs
+  const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now, plaintextTtlMs })
   stack.defer(() => keychain.close())
   const fresh = await keepFresh(keychain, {
     clock: Date.now,

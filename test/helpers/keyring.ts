@@ -38,6 +38,12 @@ export type Keyring = {
   kill(): Promise<void>
   /** After `kill`: unlocked. */
   start(): Promise<void>
+  /** After `kill`: given a wrong password, of which it says nothing; it stays locked. */
+  startWithWrongPassword(): Promise<void>
+  /** Ends the bus; the keyring ends with it. */
+  killBus(): Promise<void>
+  /** After `killBus`: a new one at the same address, with the keyring on it, unlocked. */
+  startBus(): Promise<void>
   /** After `kill`: with no keyring on disk and no password, as where nobody has logged in yet. */
   startEmpty(): Promise<void>
   close(): Promise<void>
@@ -49,7 +55,7 @@ export async function startKeyring(): Promise<Keyring> {
   const folders = { home: join(root, 'home'), runtime: join(root, 'run'), data: join(root, 'data') }
   for (const folder of Object.values(folders)) await mkdir(folder, { mode: 0o700 })
   const address = `unix:path=${join(root, 'bus')}`
-  const bus = await startBus(root, address)
+  let bus = await startBus(root, address)
   const env = {
     PATH: process.env['PATH'],
     HOME: folders.home,
@@ -60,11 +66,13 @@ export async function startKeyring(): Promise<Keyring> {
   const probe = createLockProbe(env)
   let daemon: ChildProcess
 
-  async function start(): Promise<void> {
+  async function startWith(password: string, wanted: RegExp): Promise<void> {
     daemon = run(env, ['--foreground', '--unlock', '--components=secrets'])
-    daemon.stdin?.end(PASSWORD)
-    await until(probe, /^unlocked$/)
+    daemon.stdin?.end(password)
+    await until(probe, wanted)
   }
+
+  const start = () => startWith(PASSWORD, /^unlocked$/)
 
   async function kill(): Promise<void> {
     if (daemon.exitCode !== null || daemon.signalCode !== null) return
@@ -94,6 +102,15 @@ export async function startKeyring(): Promise<Keyring> {
       await rm(join(folders.data, 'keyrings'), { recursive: true })
       daemon = run(env, ['--foreground', '--components=secrets'])
       await until(probe, /no default collection/)
+    },
+    startWithWrongPassword: () => startWith('a wrong password', /^locked$/),
+    async killBus() {
+      await bus.stop()
+      await kill()
+    },
+    async startBus() {
+      bus = await startBus(root, address)
+      await start()
     },
     kill,
     async lock() {
