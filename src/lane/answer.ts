@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Connection, Receiver } from './connection.ts'
 import { type Head, parseHead } from './head.ts'
-import { SLAB_BYTES, type Slab, writtenFrom } from './slab.ts'
+import { type Slab, writtenFrom } from './slab.ts'
 
 const MAX_HEAD_BYTES = 65_536
 const NOTHING = Buffer.alloc(0)
@@ -158,7 +158,7 @@ export class LaneAnswer implements Receiver {
     }
     if (this.#mode === 'held') return false
     if (this.#mode === 'streaming') {
-      if (slab.used === SLAB_BYTES) this.#flush()
+      if (slab.used === slab.bytes.length) this.#flush()
       else this.#flushing ??= setImmediate(() => this.#flush())
     }
     return !this.#isBlocked

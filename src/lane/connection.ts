@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { RegcreddError } from '../errors.ts'
-import { retireSlab, type Slab, takeSlab } from './slab.ts'
+import { loseSlab, retireSlab, type Slab, takeSlab } from './slab.ts'
 
 /** Who gets the bytes that arrive. `take` says whether more may come; the bytes lie in the slab from `from` to `slab.used`. */
 export type Receiver = {
@@ -99,6 +99,8 @@ export class Connection {
   }
 
   #room(): Buffer {
+    // One that has ended reads no more; should it, its bytes go nowhere.
+    if (this.#slab.state === 'lost') return Buffer.alloc(this.#slab.bytes.length)
     if (this.#slab.used === this.#slab.bytes.length) {
       retireSlab(this.#slab)
       this.#slab = takeSlab()
@@ -117,6 +119,7 @@ export class Connection {
   }
 
   #over(error: Error | undefined): void {
+    loseSlab(this.#slab)
     const receiver = this.#receiver
     this.#receiver = undefined
     this.#socket.destroy()

@@ -65,4 +65,20 @@ export const breaks: Break[] = [
     testFile: 'test/lane/lane.test.ts',
     test: 'a large body comes whole to a caller that reads slowly, and little of it is held meanwhile',
   },
+  {
+    name: 'lane: memory still being written',
+    file: 'src/lane/slab.ts',
+    line: "if (slab.state !== 'retired' || slab.writing > 0) return",
+    instead: "if (slab.state !== 'retired') return",
+    testFile: 'test/lane/slab.test.ts',
+    test: 'memory is given back when all that was written from it has left, and not before',
+  },
+  {
+    name: 'lane: memory of an ended connection',
+    file: 'src/lane/slab.ts',
+    line: "slab.state = 'lost'",
+    instead: "slab.state = 'retired'",
+    testFile: 'test/lane/slab.test.ts',
+    test: 'memory of a connection that has ended goes to no other one, and does not count any more',
+  },
 ]
