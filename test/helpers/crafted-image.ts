@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 
 /** Everything that belongs to one tag, in the order in which it must be pushed: blobs, then manifests, the tagged one last. */
@@ -39,6 +39,16 @@ export function craftSingle(tag: string): CraftedImage {
 export function craftLayers(tag: string, count: number): CraftedImage {
   const layers = Array.from({ length: count }, (_, index) => gzipLayer(`${tag} ${index}`))
   return lastTagged(tag, craftPlatform(tag, architecture, layers, OCI))
+}
+
+/** One uncompressed layer of `sizeBytes` and a little more; its content repeats itself only every MiB. */
+export function craftLarge(tag: string, sizeBytes: number): CraftedImage {
+  const header = tarHeader('content', sizeBytes)
+  const blob = Buffer.alloc(header.length + sizeBytes + 1024)
+  header.copy(blob)
+  blob.fill(randomBytes(2 ** 20), header.length, header.length + sizeBytes)
+  const layer = { blob, mediaType: OCI.layer.replace('+gzip', ''), diffId: digestOf(blob) }
+  return lastTagged(tag, craftPlatform(tag, architecture, [layer], OCI))
 }
 
 export function craftZstd(tag: string): CraftedImage {
@@ -154,13 +164,18 @@ export function digestOf(content: Buffer): string {
 
 /** A tar archive (POSIX ustar) of one file. */
 function tarOf(name: string, content: Buffer): Buffer {
+  const padding = Buffer.alloc((512 - (content.length % 512)) % 512)
+  return Buffer.concat([tarHeader(name, content.length), content, padding, Buffer.alloc(1024)])
+}
+
+function tarHeader(name: string, sizeBytes: number): Buffer {
   const header = Buffer.alloc(512)
   const octal = (value: number, length: number) => `${value.toString(8).padStart(length - 1, '0')}\0`
   header.write(name, 0)
   header.write(octal(0o644, 8), 100)
   header.write(octal(0, 8), 108)
   header.write(octal(0, 8), 116)
-  header.write(octal(content.length, 12), 124)
+  header.write(octal(sizeBytes, 12), 124)
   header.write(octal(0, 12), 136)
   header.write(' '.repeat(8), 148)
   header.write('0', 156)
@@ -172,6 +187,5 @@ function tarOf(name: string, content: Buffer): Buffer {
     )} `,
     148,
   )
-  const padding = Buffer.alloc((512 - (content.length % 512)) % 512)
-  return Buffer.concat([header, content, padding, Buffer.alloc(1024)])
+  return header
 }
