@@ -22,6 +22,8 @@ export type StatusParts = {
   metLimits: () => MetLimit[]
   /** The files of the pull listener, where it speaks TLS. */
   tls: TlsFiles | undefined
+  /** What is to be said of the certificate of the admin API's listener. */
+  adminTlsWarnings: () => string[]
   /** Whether the stop has begun. */
   stopping: () => boolean
 }
@@ -55,7 +57,7 @@ export function readinessOf(parts: StatusParts): Readiness {
   }
   const tls = parts.tls && tlsReasons(parts.tls, Date.now())
   faults.push(...(tls?.faults ?? []))
-  warnings.push(...(tls?.warnings ?? []))
+  warnings.push(...(tls?.warnings ?? []), ...parts.adminTlsWarnings())
   return { ready: faults.length === 0, reasons: [...faults, ...warnings, ...registryWarnings(parts)] }
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { closeServer } from '../close-server.ts'
 import { listenFailure } from '../listen-failure.ts'
 import { boundConnections, type ConnectionLimits } from './bound-connections.ts'
-import { readKeyPair, type TlsFiles, watchKeyPair } from './tls-files.ts'
+import { contextOptions, type KeyPairs } from './tls-files.ts'
 
 const DRAIN_TIMEOUT_MS = 5_000
 const LIMITS: ConnectionLimits = { inAll: 128, perAddress: 32, answerTimeoutMs: 60_000 }
@@ -16,21 +16,18 @@ export type TlsListener = {
   close(drainTimeoutMs?: number): Promise<void>
 }
 
-export type TlsListenerOptions = TlsFiles & {
+export type TlsListenerOptions = {
   listen: { host: string; port: number }
-  /** Told when a new certificate is in force, and why one is not taken: the one before it stays then. */
-  onCertificate: (fault: unknown) => void
+  pairs: KeyPairs
   limits?: ConnectionLimits
-  checkIntervalMs?: number
 }
 
 /** Listens with TLS 1.2 or later, within limits of time, size and number; a new certificate is taken up as it comes. Throws LISTEN_FAILED. */
 export async function listenTls(app: RequestListener, options: TlsListenerOptions): Promise<TlsListener> {
-  const { listen, onCertificate, limits = LIMITS, checkIntervalMs } = options
+  const { listen, pairs, limits = LIMITS } = options
   const server = createServer(
     {
-      ...(await readKeyPair(options)),
-      minVersion: 'TLSv1.2',
+      ...contextOptions(pairs.now()),
       handshakeTimeout: 5_000,
       headersTimeout: 5_000,
       requestTimeout: 30_000,
@@ -45,19 +42,9 @@ export async function listenTls(app: RequestListener, options: TlsListenerOption
     server.once('error', (cause) => reject(listenFailure('admin.tls.listen', listen, cause)))
     server.listen({ ...listen, exclusive: true }, resolve)
   })
-  const unwatch = watchKeyPair(options, {
-    onChange: (pair) => {
-      server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
-      onCertificate(undefined)
-    },
-    onFault: onCertificate,
-    ...(checkIntervalMs !== undefined && { intervalMs: checkIntervalMs }),
-  })
+  pairs.onChange((pair) => server.setSecureContext(contextOptions(pair)))
   return {
     port: (server.address() as AddressInfo).port,
-    close(drainTimeoutMs = DRAIN_TIMEOUT_MS) {
-      unwatch()
-      return closeServer(server, drainTimeoutMs)
-    },
+    close: (drainTimeoutMs = DRAIN_TIMEOUT_MS) => closeServer(server, drainTimeoutMs),
   }
 }

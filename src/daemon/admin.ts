@@ -7,6 +7,7 @@ import { listenTls, type TlsListener } from '../admin/listen-tls.ts'
 import type { AdminParts } from '../admin/parts.ts'
 import { createRefusals } from '../admin/refusals.ts'
 import { createStreams } from '../admin/stream.ts'
+import { followKeyPair, type KeyPairs } from '../admin/tls-files.ts'
 import { openTokenStore, type TokenStore } from '../admin/token-store.ts'
 import { readAudit } from '../audit/tail.ts'
 import type { AdminTls } from '../config/config.ts'
@@ -15,10 +16,23 @@ import type { Rotations } from '../rotation/rotations.ts'
 import { type StatusParts, statusOf } from '../status.ts'
 import type { Base } from './part.ts'
 
-type Parts = { status: StatusParts; rotations: Rotations }
+type Parts = { status: StatusParts; rotations: Rotations; pairs: KeyPairs | undefined }
+
+/** The certificate of the TLS listener, where one is configured. @throws LISTEN_FAILED */
+export async function followAdminTls({ config, log, stack }: Base): Promise<KeyPairs | undefined> {
+  if (config.admin.tls === undefined) return undefined
+  const pairs = await followKeyPair(config.admin.tls, {
+    onNews: (fault) => {
+      if (fault === undefined) log.info({}, 'a new certificate of admin.tls serves')
+      else log.error({ err: fault }, 'the certificate of admin.tls from before serves on')
+    },
+  })
+  stack.defer(() => pairs.close())
+  return pairs
+}
 
 /** Opens the admin API's socket, and its TLS listener where one is configured. @throws LISTEN_FAILED */
-export async function startAdmin(base: Base, { status, rotations }: Parts): Promise<void> {
+export async function startAdmin(base: Base, { status, rotations, pairs }: Parts): Promise<void> {
   const { config, log, stack } = base
   const tokens = await openTokenStore({
     path: config.admin.tokensFile,
@@ -28,7 +42,8 @@ export async function startAdmin(base: Base, { status, rotations }: Parts): Prom
   stack.defer(() => tokens.close())
   const parts = adminParts(base, { status, rotations, tokens })
   const socket = await listenAdmin(createAdminApp(parts, socketDoor), config.admin)
-  const tls = config.admin.tls === undefined ? undefined : await startTls(base, parts, config.admin.tls, status)
+  const { tls: where } = config.admin
+  const tls = where && pairs && (await startTls(base, parts, where, pairs, status))
   // Together: a client that waits for a rotation gets its answer when the rotations stop.
   stack.defer(async () => void (await Promise.all([socket.close(), tls?.close(), rotations.close()])))
 }
@@ -36,26 +51,21 @@ export async function startAdmin(base: Base, { status, rotations }: Parts): Prom
 async function startTls(
   { log, stack, nowMs }: Base,
   parts: AdminParts,
-  { hosts, ...where }: AdminTls,
+  { hosts, listen }: AdminTls,
+  pairs: KeyPairs,
   { audit }: StatusParts,
 ): Promise<TlsListener> {
   const refusals = createRefusals((detail) => audit.event({ type: 'admin.refused', detail }), nowMs)
   stack.defer(() => refusals.close())
   const door = createTokenDoor({ hosts, tokens: parts.tokens, failures: createFailureLimit(nowMs), refusals })
-  const listener = await listenTls(createAdminApp(parts, door), {
-    ...where,
-    onCertificate: (fault) => {
-      if (fault === undefined) log.info({}, 'a new certificate of admin.tls is in force')
-      else log.error({ err: fault }, 'the certificate of admin.tls stays as it was')
-    },
-  })
-  log.info({ adminTls: `${where.listen.host}:${listener.port}` }, 'the admin API listens')
+  const listener = await listenTls(createAdminApp(parts, door), { listen, pairs })
+  log.info({ adminTls: `${listen.host}:${listener.port}` }, 'the admin API listens')
   return listener
 }
 
 function adminParts(
   { config, version, log, metrics }: Base,
-  { status, rotations, tokens }: Parts & { tokens: TokenStore },
+  { status, rotations, tokens }: Omit<Parts, 'pairs'> & { tokens: TokenStore },
 ): AdminParts {
   const { audit, keychain, mirror } = status
   const listed = config.registries.map(({ name, upstream, credential }) => ({

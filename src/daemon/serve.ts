@@ -7,7 +7,7 @@ import { createMetrics } from '../metrics.ts'
 import { endOnUncaught, refuseDebugging } from '../process-guards.ts'
 import type { StatusParts } from '../status.ts'
 import { createNotifier } from '../systemd/notify.ts'
-import { startAdmin } from './admin.ts'
+import { followAdminTls, startAdmin } from './admin.ts'
 import { attemptAsync } from './attempt.ts'
 import { startAudit } from './audit.ts'
 import { findEgress } from './egress.ts'
@@ -42,6 +42,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const mirror = buildMirror(base, keychain)
   const rotations = buildRotations(base, { audit, keychain, upstream, mirror })
   const proxy = await startPulls(base, { audit, keychain, upstream })
+  const pairs = await followAdminTls(base)
 
   const { listen, callers, drainTimeoutMs } = config.proxy
   const status: StatusParts = {
@@ -55,10 +56,11 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     heldLogins: upstream.breaker.held,
     metLimits: upstream.rateLimits.current,
     tls: proxy.tls,
+    adminTlsWarnings: () => pairs?.warnings(Date.now()) ?? [],
     stopping: () => signal.aborted,
   }
   const health = await startHealthListener(base, { status, connections: proxy.connections })
-  await startAdmin(base, { status, rotations })
+  await startAdmin(base, { status, rotations, pairs })
 
   // Not waited for: a locked keychain must not keep pulls of what is known from being served.
   void rotations.resume()

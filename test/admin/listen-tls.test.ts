@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import type { ConnectionLimits } from '../../src/admin/bound-connections.ts'
 import { listenTls } from '../../src/admin/listen-tls.ts'
+import { followKeyPair } from '../../src/admin/tls-files.ts'
 import { eventually } from '../helpers/daemon.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
@@ -33,14 +34,17 @@ async function setting(context: TestContext, limits?: ConnectionLimits) {
   await copyFile(first.keyFile, files.keyFile)
   const desk = createTokenDesk()
   const told: unknown[] = []
-  const start = () =>
-    listenTls(desk.app, {
-      listen: { host: '127.0.0.1', port: 0 },
-      ...files,
-      onCertificate: (fault) => void told.push(fault),
-      checkIntervalMs: CHECK_MS,
-      ...(limits !== undefined && { limits }),
-    })
+  const follow = async () => {
+    const pairs = await followKeyPair(files, { onNews: (fault) => void told.push(fault), intervalMs: CHECK_MS })
+    context.after(() => pairs.close())
+    return pairs
+  }
+  const start = async () => {
+    const pairs = await follow()
+    const listen = { host: '127.0.0.1', port: 0 }
+    const listener = await listenTls(desk.app, { listen, pairs, ...(limits !== undefined && { limits }) })
+    return { ...listener, pairs }
+  }
   return { folder, ca, certificate, files, desk, told, start }
 }
 
@@ -95,7 +99,7 @@ test('TLS before 1.2, and no TLS at all, get nowhere', { skip }, async (context)
 test('a renewed certificate is in force without a restart; one that has no key stays out', {
   skip,
 }, async (context) => {
-  const { certificate, files, told, open } = await started(context)
+  const { certificate, files, told, open, listener } = await started(context)
   const serial = async () => (await open()).getPeerX509Certificate()?.serialNumber
   const before = await serial()
   const held = await open()
@@ -105,12 +109,26 @@ test('a renewed certificate is in force without a restart; one that has no key s
   await copyFile(second.certFile, files.certFile)
   await eventually('the half pair is told', () => told[0] !== undefined)
   assert.match(String(told[0]), /LISTEN_FAILED|are no pair/)
+  assert.match(listener.pairs.warnings(Date.now())[0] ?? '', /the certificate from before serves on; .* are no pair/)
   assert.equal(await serial(), before)
   await copyFile(second.keyFile, files.keyFile)
   await eventually('the new one is in force', () => told.includes(undefined))
   assert.notEqual(await serial(), before)
+  assert.deepEqual(listener.pairs.warnings(Date.now()), [])
   held.write(`GET /v1/status HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`)
   assert.match(String(await once(held, 'data')), /^HTTP\/1\.1 401/)
+})
+
+test('the end of a certificate is told in the last fifth of its life, and when it has come', {
+  skip,
+}, async (context) => {
+  const { listener } = await started(context)
+  const { from, to } = listener.pairs.now()
+  const lifeMs = to.getTime() - from.getTime()
+  const saidAt = (share: number) => listener.pairs.warnings(from.getTime() + lifeMs * share).join()
+  assert.equal(saidAt(0.79), '')
+  assert.match(saidAt(0.81), /^warning: the certificate of admin.tls.certFile ends at \d{4}-/)
+  assert.match(saidAt(1.01), /ended at/)
 })
 
 test('a key that others may read, that is missing, or that is another’s is refused with words', {
@@ -118,7 +136,7 @@ test('a key that others may read, that is missing, or that is another’s is ref
 }, async (context) => {
   const { files, certificate, start } = await setting(context)
   await chmod(files.keyFile, 0o644)
-  await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .*others may use it; chmod 0640/ })
+  await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .*is open to others; chmod 0600/ })
   await rm(files.keyFile)
   await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .* cannot be read \(ENOENT\)/ })
   await copyFile((await certificate('other')).keyFile, files.keyFile)
