@@ -6,7 +6,7 @@ import { withCallerToken } from '../../src/install/caller-token.ts'
 import { hostFolder, quote } from '../../src/install/hosts-toml.ts'
 import { planClient } from '../../src/install/plan-client.ts'
 import { Secret } from '../../src/secret.ts'
-import { settingOf } from './setting.ts'
+import { overTls, settingOf } from './setting.ts'
 
 const NAME = 'reg.example.com'
 const PROXY = 'http://127.0.0.1:5050'
@@ -114,6 +114,48 @@ describe('hosts.toml', () => {
   test('names an IPv6 address of the daemon in brackets', () => {
     const { files } = planClient('containerd', settingOf([{ host: NAME }], { listen: '[::1]:5050' }))
     assert.equal(plain(files[0]?.text ?? '')['server'], 'http://[::1]:5050')
+  })
+
+  test('over TLS names the daemon’s authority, and the client certificate only where one must be shown', () => {
+    const url = 'https://127.0.0.1:5050'
+    const folder = '/etc/regcredd/client'
+    const registries = [{ host: NAME }, { host: 'docker.io', callers: 'token', fallback: 'origin' }]
+    const { files, ownFiles } = planClient('containerd', settingOf(registries, { callers: 'mtls', ...overTls }))
+    const capabilities = ['pull', 'resolve']
+    const ca = `${folder}/ca.crt`
+    assert.deepEqual(
+      files.map(({ mode, text }) => [mode, plain(text)]),
+      [
+        [
+          '0644',
+          {
+            server: url,
+            capabilities: ['push'],
+            host: { [url]: { capabilities, ca, client: [[`${folder}/client.cert`, `${folder}/client.key`]] } },
+          },
+        ],
+        [
+          '0600',
+          {
+            server: 'https://registry-1.docker.io',
+            host: { [url]: { capabilities, ca, header: { 'regcredd-token': ['CALLER_TOKEN'] } } },
+          },
+        ],
+      ],
+    )
+    assert.deepEqual(
+      ownFiles.map(({ path, mode }) => [path, mode]),
+      [
+        [ca, '0644'],
+        [`${folder}/client.cert`, '0644'],
+        [`${folder}/client.key`, '0600'],
+      ],
+    )
+    const { ownFiles: own } = planClient('containerd', settingOf([{ host: NAME }], overTls))
+    assert.deepEqual(
+      own.map(({ path }) => path),
+      [ca],
+    )
   })
 
   test('any path survives the quoting', () => {

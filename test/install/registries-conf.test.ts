@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parse } from 'smol-toml'
 import { planClient } from '../../src/install/plan-client.ts'
-import { settingOf } from './setting.ts'
+import { overTls, settingOf } from './setting.ts'
 
 const NAME = 'reg.example.com'
 const OURS = { location: `127.0.0.1:5050/${NAME}`, insecure: true }
@@ -61,6 +61,29 @@ describe('registries.conf', () => {
       planClient('skopeo', settingOf([{ host: NAME, caFile: '/ca.pem', ...entry }])).notes
     assert.match(notes({ fallback: 'origin' }).join(), /copy \/ca.pem to \/etc\/containers\/certs.d\/reg.example.com/)
     assert.deepEqual(notes({}), [])
+  })
+})
+
+describe('over TLS', () => {
+  test('no location is insecure, and the certificates lie in certs.d under the daemon’s address and port', () => {
+    for (const client of ['podman', 'skopeo', 'cri-o'] as const) {
+      const setting = settingOf([{ host: NAME, fallback: 'origin' }], { callers: 'mtls', ...overTls })
+      const { files, ownFiles } = planClient(client, setting)
+      assert.equal(files.length, 1, 'no auth file')
+      assert.doesNotMatch(files[0]?.text ?? '', /insecure/)
+      assert.deepEqual(
+        ownFiles.map(({ path }) => path),
+        ['ca.crt', 'client.cert', 'client.key'].map((name) => `/etc/containers/certs.d/127.0.0.1:5050/${name}`),
+      )
+    }
+  })
+
+  test('dockerd shows its certificate out of its own certs.d', () => {
+    const setting = settingOf([{ host: 'docker.io', fallback: 'origin' }], { callers: 'mtls', ...overTls })
+    const { files, ownFiles, notes } = planClient('dockerd', setting)
+    assert.deepEqual(JSON.parse(files[0]?.text ?? ''), { 'registry-mirrors': ['https://127.0.0.1:5050'] })
+    assert.equal(ownFiles[1]?.path, '/etc/docker/certs.d/127.0.0.1:5050/client.cert')
+    assert.deepEqual(notes, ['Merge it into the file that is there, and restart dockerd.'])
   })
 })
 
