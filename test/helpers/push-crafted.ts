@@ -1,16 +1,17 @@
+import { request as requestPlain } from 'node:http'
 import { request } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { type CraftedImage, digestOf } from './crafted-image.ts'
 
 export type PushTarget = {
   origin: string
-  /** PEM text of what to trust. */
+  /** PEM text of what to trust; unused with an http: origin. */
   ca: string
   /** The Authorization header for pushing to a repository. */
   authorization: (repository: string) => string
 }
 
-/** Pushes to a real registry over TLS. Gives the digest that the registry itself names for the tag; throws with its words. */
+/** Pushes to a real registry. Gives the digest that the registry itself names for the tag; throws with its words. */
 export async function pushCrafted(target: PushTarget, repository: string, image: CraftedImage): Promise<string> {
   for (const blob of new Map(image.blobs.map((one) => [digestOf(one), one])).values()) {
     const started = await ask(target, repository, 'POST', `/v2/${repository}/blobs/uploads/`)
@@ -38,7 +39,8 @@ async function ask(
   const headers = { authorization: authorization(repository), 'content-length': content?.body.length ?? 0 }
   return new Promise((resolve, reject) => {
     const typed = content === undefined ? headers : { ...headers, 'content-type': content.type }
-    const sent = request(new URL(path, origin), { method, ca, headers: typed }, async (answer) => {
+    const send = origin.startsWith('http:') ? requestPlain : request
+    const sent = send(new URL(path, origin), { method, ca, headers: typed }, async (answer) => {
       const said = await text(answer)
       const status = answer.statusCode ?? 0
       if (status >= 200 && status < 300) resolve({ headers: answer.headers })

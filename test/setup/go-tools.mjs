@@ -21,6 +21,14 @@ const goTools = [
     usualTime: 'a minute',
   },
   {
+    // Our own main beside crane's go.mod: a library's registry needs a process to run in.
+    name: 'referrers-registry',
+    of: crane,
+    main: './referrers-registry',
+    module: 'crane',
+    usualTime: '10 seconds',
+  },
+  {
     name: 'distribution',
     of: distribution,
     command: 'registry',
@@ -88,10 +96,11 @@ export async function addGoTools(mode) {
   const absent = located.filter(({ target }) => !isExecutable(target))
   const problems = absent.length > 0 ? await build(absent) : new Map()
   return Promise.all(
-    located.map(async ({ name, target, probe }) => {
+    located.map(async ({ name, target, probe, version }) => {
       if (!isExecutable(target)) return { name, missing: problems.get(name) }
       const found = { command: target, where: 'built' }
-      return { name, ...found, version: await versionOf(found, probe), added: absent.some((one) => one.name === name) }
+      const said = probe === undefined ? version.slice(1) : await versionOf(found, probe)
+      return { name, ...found, version: said, added: absent.some((one) => one.name === name) }
     }),
   )
 }
@@ -110,12 +119,21 @@ async function build(absent) {
   const { go, problem } = await goFor(buildGiB)
   if (problem) return new Map(absent.map(({ name }) => [name, problem]))
   const problems = new Map()
-  for (const { name, of, command, module, version, stamp, target, usualTime } of absent) {
+  for (const {
+    name,
+    of,
+    command,
+    main = `${of}/cmd/${command}`,
+    module,
+    version,
+    stamp,
+    target,
+    usualTime,
+  } of absent) {
     say(`building ${name} ${version} with Go, once: ${usualTime} on two cores`)
     const startedMs = Date.now()
     mkdirSync(join(target, '..'), { recursive: true })
-    const main = `${of}/cmd/${command}`
-    const failure = await buildWithGo(go, { module, main, stamp: `${of}/${stamp}=${version}`, target })
+    const failure = await buildWithGo(go, { module, main, stamp: stamp && `${of}/${stamp}=${version}`, target })
     if (failure !== null) problems.set(name, failure)
     else say(`  ${name} took ${Math.round((Date.now() - startedMs) / 1000)} s`)
   }

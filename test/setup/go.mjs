@@ -36,7 +36,16 @@ export async function buildWithGo(go, { module, main, stamp, target }) {
   }
   const { code, output } = await run(
     go,
-    ['build', '-v', '-buildvcs=false', '-ldflags', `-s -w -X ${stamp}`, '-o', `${target}.new`, main],
+    [
+      'build',
+      '-v',
+      '-buildvcs=false',
+      '-ldflags',
+      stamp === undefined ? '-s -w' : `-s -w -X ${stamp}`,
+      '-o',
+      `${target}.new`,
+      main,
+    ],
     { cwd: moduleDir, env, timeoutMs: 1_800_000, onLine },
   )
   if (code !== 0) {
