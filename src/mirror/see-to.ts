@@ -77,7 +77,11 @@ export function createSeeTo(parts: {
     const applied = shared.down === undefined ? await act(applying, one, read) : failed(one.name, shared.down)
     if (applied.fault !== undefined && isOfCluster(applied.fault)) shared.down = applied.fault
     // What was seen of one that is not wanted any more, and what closing broke off, is no news.
-    if (!parts.isTracked(one)) return applied.result
+    if (!parts.isTracked(one)) {
+      // The watch may tell of our own deletion before its answer has been read; it is news all the same.
+      if (applied.result.outcome === 'removed') record(one, applied.result)
+      return applied.result
+    }
     parts.settled(one, applied)
     if (closing.aborted) return applied.result
     one.versions = applied.versions
