@@ -49,6 +49,8 @@ async function systemctl({ daemon, top }: { daemon: Daemon; top: string }, args:
     await eventually('the mirror', async () => !(await daemon.rest('GET', '/v1/mirror')).body.stale, 20_000)
     return
   }
+  if (args === 'stop regcredd') return daemon.stop()
+  if (args === 'start regcredd') return daemon.start()
   if (args !== 'kill --kill-who=main --signal=HUP regcredd.service') throw new Error(`systemctl ${args}`)
   process.kill(daemon.pid, 'SIGHUP')
   await eventually('the audit file is there again', async () => (await daemon.audit().catch(() => [])).length > 0)

@@ -11,6 +11,7 @@ import { findKey } from '../../src/keychain/key-file.ts'
 import { ca } from '../config/resolving.ts'
 import { readDocuments, root } from '../design/project.ts'
 import { writeHostsToml } from '../helpers/containerd.ts'
+import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { needTool, skipWithout } from '../helpers/tools.ts'
 import { type Block, blocksOf, isConfig, isOutput, stepsOf } from './blocks.ts'
@@ -26,6 +27,8 @@ const NOT_RUN = [
   { file: 'docs/install.md', begins: '# systemd-sysusers', why: 'makes users' },
   { file: 'docs/install.md', begins: '# systemd-creds', why: 'needs a TPM' },
   { file: 'docs/install.md', begins: '[Service]', why: 'systemd-analyze checks it, see below' },
+  { file: 'docs/keychain.md', begins: '# systemd-creds encrypt', why: 'needs a TPM' },
+  { file: 'docs/keychain.md', begins: '# systemd-creds decrypt', why: 'needs a TPM' },
   { file: 'docs/audit.md', begins: '/var/log/regcredd/audit.jsonl {', why: 'logrotate is no part of the set-up' },
 ]
 const PROXY = 'http://127.0.0.1:5050'
@@ -106,7 +109,7 @@ describe('configurations of others', () => {
 
 describe('commands', () => {
   for (const [file, ofFile] of blocks) {
-    const isSpecial = ['docs/install.md', 'docs/kubernetes.md', 'README.md'].includes(file)
+    const isSpecial = ['docs/install.md', 'docs/keychain.md', 'docs/kubernetes.md', 'README.md'].includes(file)
     if (isSpecial || !ofFile.some(({ language }) => language === 'sh')) continue
     test(`of ${file}, in order`, { skip: tools }, async (t) => {
       await follow(t, file, { tls: ofFile.some(({ text }) => text.includes(':5443/')) }, 'logged in')
@@ -139,6 +142,18 @@ describe('commands', () => {
     assert.deepEqual(written, await hostsTomlOfPullTest(callerToken, `http://${proxy}`))
     const unit = await readFile(at('usr/lib/systemd/system/regcredd.service'), 'utf8')
     assert.match(unit, /^ExecStart=\/usr\/bin\/regcredd serve$/m)
+  })
+
+  test('of docs/keychain.md, in order, with a real keyring', { skip: tools || skipWithoutKeyring() }, async (t) => {
+    const keyring = await startKeyring()
+    t.after(() => keyring.close())
+    const { DBUS_SESSION_BUS_ADDRESS = '', XDG_RUNTIME_DIR = '' } = keyring.env
+    await follow(
+      t,
+      'docs/keychain.md',
+      { env: { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR }, keyInPlace: true },
+      'logged in',
+    )
   })
 
   test('of docs/kubernetes.md, in order, with a real API server', {

@@ -42,6 +42,8 @@ export type SandboxOptions = {
   env?: Record<string, string>
   /** More files and folders of the reader's clone, name → target. */
   clone?: Record<string, string>
+  /** Whether the daemon's key lies where the shipped unit takes it from. */
+  keyInPlace?: boolean
   /** A `registries.conf` for skopeo. */
   registriesConf?: string
 }
@@ -65,6 +67,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
     ['/run/regcredd', dirname(daemon.socket)],
     ['/var/lib/regcredd', join(daemon.folder, 'state')],
     ['/var/log/regcredd', join(daemon.folder, 'log')],
+    ...(options.keyInPlace === true ? [keyInPlace(daemon)] : []),
     ['/etc/', `${top}/etc/`],
     ['/usr/', `${top}/usr/`],
     ['127.0.0.1:5050', daemon.proxy],
@@ -136,6 +139,11 @@ async function makeTls(folder: string) {
   const { certFile, keyFile } = await makeServerCertificate(ca, folder, ['localhost'])
   return { caFile: ca.certFile, config: { listen: '127.0.0.1:0', certFile, keyFile, hosts: ['localhost'] } }
 }
+
+const keyInPlace = ({ folder }: Daemon): [string, string] => [
+  '/etc/regcredd/keychain.key',
+  join(folder, 'keychain.key'),
+]
 
 function scriptOf(steps: Step[]): string {
   const lines = steps.map((step, index) => {

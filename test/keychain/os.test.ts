@@ -263,6 +263,29 @@ it('a keyring that nobody has ever unlocked is not ready', { skip }, async (t) =
   await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no default collection/ })
 })
 
+it('a hundred credentials are read with eight calls to the keyring and not with one for each', async () => {
+  const held = new Map<string, string>()
+  let calls = 0
+  const counting: HelperProcess = {
+    async call(request) {
+      if (request.do === 'set') held.set(request.account, request.text)
+      return undefined
+    },
+    async getMany(_service, accounts) {
+      calls += 1
+      return accounts.map((account) => held.get(account))
+    },
+    pid: () => undefined,
+    close: async () => undefined,
+  }
+  const keychain = createOsKeychain({ service: 'x', timeoutMs: 1_000, helper: counting, probe: undefined })
+  for (let index = 0; index < 100; index += 1)
+    await keychain.update(`r${index}.example`, () => sample(`r${index}.example`))
+  calls = 0
+  assert.equal((await keychain.all()).size, 100)
+  assert.equal(calls, 8)
+})
+
 it('a keychain without a session bus says so and starts nothing', async (t) => {
   const { keychain, helper } = open(t, { environment: { HOME: '/nonexistent' } })
   await assert.rejects(keychain.get(KEY), { code: 'KEYCHAIN_UNAVAILABLE', message: /no session bus/ })
