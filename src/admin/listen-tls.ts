@@ -32,7 +32,7 @@ export async function listenTls(app: RequestListener, options: TlsListenerOption
       headersTimeout: 5_000,
       requestTimeout: 30_000,
       keepAliveTimeout: 5_000,
-      connectionsCheckingInterval: 1_000,
+      connectionsCheckingInterval: 2_500,
       maxHeaderSize: 16_384,
     },
     app,

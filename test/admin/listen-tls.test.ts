@@ -143,6 +143,15 @@ test('a key that others may read, that is missing, or that is another’s is ref
   await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /are no pair/ })
 })
 
+test('a port that is taken is said to be, with the key of the configuration', { skip }, async (context) => {
+  const { listener, desk } = await started(context)
+  const listen = { host: '127.0.0.1', port: listener.port }
+  await assert.rejects(listenTls(desk.app, { listen, pairs: listener.pairs }), {
+    code: 'LISTEN_FAILED',
+    detail: /admin\.tls\.listen 127\.0\.0\.1:\d+: another process listens there/,
+  })
+})
+
 test('one address has so many connections, and no more', { skip }, async (context) => {
   const { open, statusOf, desk } = await started(context, { inAll: 100, perAddress: 3, answerTimeoutMs: 1_000 })
   const held = [await open(), await open(), await open()]
