@@ -5,7 +5,7 @@ import { findTool } from '../test/helpers/tools.ts'
 /** What a figure is worth nothing without. No host name and no path: the result is published. */
 export function describeMachine(): string[] {
   const processors = cpus()
-  const versions = ['docker-registry', 'nginx', 'wrk'].map((name) => {
+  const versions = ['docker-registry', 'distribution', 'crane', 'nginx', 'wrk'].map((name) => {
     const tool = findTool(name)
     return `${name} ${'missing' in tool ? '–' : tool.version}`
   })

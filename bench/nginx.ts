@@ -16,7 +16,7 @@ export async function startNginx(folder: string, httpBlock: string): Promise<Ngi
   const config = `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1; daemon off; pid ${folder}/nginx.pid; error_log stderr notice;
-events { worker_connections 2048; }
+events { worker_connections 4096; }
 http {
   ${paths.join(' ')}
   access_log ${folder}/access.log; default_type application/octet-stream;

@@ -10,32 +10,45 @@ export type Result = {
   unit: string
   ours: Series
   peer: Series
-  /** What the ratio of ours to the peer's should reach. */
+  /** What is to reach the aim: the ratio of ours to the peer's, or our value in its unit, whatever the peer's. */
+  judged: 'ratio' | 'value'
   aim: number
-  better: 'higher' | 'lower'
+  better: 'higher' | 'lower' | 'exact'
 }
 
-function ratioOf({ ours, peer }: Result): number {
-  return pairedRatio(ours.values, peer.values).ratio
+function judgedOf({ ours, peer, judged }: Result): { middle: number; low: number; high: number } {
+  if (judged === 'value') {
+    return { middle: median(ours.values), low: Math.min(...ours.values), high: Math.max(...ours.values) }
+  }
+  const { ratio, low, high } = pairedRatio(ours.values, peer.values)
+  return { middle: ratio, low, high }
 }
 
+/** By what is printed. Where one value is asked for, no round may miss it. */
 export function isMet(result: Result): boolean {
-  const ratio = rounded(ratioOf(result))
-  return result.better === 'higher' ? ratio >= result.aim : ratio <= result.aim
+  const { middle, low, high } = judgedOf(result)
+  const { aim, better } = result
+  if (better === 'exact') return low === aim && high === aim
+  return better === 'higher' ? rounded(middle) >= aim : rounded(middle) <= aim
 }
+
+const SIGNS = { higher: '≥', lower: '≤', exact: '=' }
 
 /** A Markdown table; as readable in a terminal. A missed aim is in bold. */
 export function tableOf(results: readonly Result[]): string {
   const head = ['what', 'regcredd', 'compared with', 'ratio (spread)', 'aim', '']
   const rows = results.map((result) => {
-    const { what, unit, ours, peer, aim, better } = result
-    const { ratio, low, high } = pairedRatio(ours.values, peer.values)
+    const { what, unit, ours, peer, aim, better, judged } = result
+    const { middle, low, high } = judgedOf(result)
+    const measured = unit === '' ? String : amount
+    const shown = judged === 'value' ? measured : rounded
+    const suffix = judged === 'value' && unit !== '' ? ` ${unit}` : ''
     return [
       what,
-      `${amount(median(ours.values))} ${unit}`,
-      `${peer.name}: ${amount(median(peer.values))} ${unit}`,
-      `${rounded(ratio)} (${rounded(low)}–${rounded(high)})`,
-      `${better === 'higher' ? '≥' : '≤'} ${aim}`,
+      `${measured(median(ours.values))} ${unit}`.trim(),
+      `${peer.name}: ${measured(median(peer.values))} ${unit}`.trim(),
+      judged === 'value' ? `(${shown(low)}–${shown(high)})` : `${shown(middle)} (${shown(low)}–${shown(high)})`,
+      `${SIGNS[better]} ${aim}${suffix}`,
       isMet(result) ? 'met' : '**missed**',
     ]
   })
@@ -45,14 +58,14 @@ export function tableOf(results: readonly Result[]): string {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
 }
 
-/** One line for scripts: `{"<name>":{"ratio":n,"aim":n,"better":"higher"|"lower"}}`. */
+/** One line for scripts: `{"<name>":{"ratio":n,"aim":n,"better":"higher"|"lower"|"exact"}}`, with `value` for `ratio` where that is judged. */
 export function jsonOf(results: readonly Result[]): string {
   return JSON.stringify(
     Object.fromEntries(
-      results.map((result) => [
-        result.name,
-        { ratio: rounded(ratioOf(result)), aim: result.aim, better: result.better },
-      ]),
+      results.map((result) => {
+        const { name, judged, aim, better } = result
+        return [name, { [judged]: rounded(judgedOf(result).middle), aim, better }]
+      }),
     ),
   )
 }

@@ -9,15 +9,19 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { type Daemon, startDaemon } from '../test/helpers/daemon.ts'
-import { startDockerRegistry } from '../test/helpers/docker-registry.ts'
+import { type Login, startDockerRegistry } from '../test/helpers/docker-registry.ts'
 import { pushImage } from '../test/helpers/image.ts'
 import type { Certificate } from '../test/helpers/tls.ts'
 import { findTool } from '../test/helpers/tools.ts'
 import { startLightRegistry } from './light-registry.ts'
 import { freePort, proxyServer, startNginx } from './nginx.ts'
+import { startPullThrough } from './pull-through.ts'
 
 /** Where and how to ask for the same thing. `pid` is the process that serves it, where its CPU time is of interest. */
 export type Target = { origin: string; query: string; headers: Record<string, string>; pid?: number }
+
+/** An entry of the configuration's `registries`. */
+export type Registered = { host: string }
 
 export type Rig = {
   folder: string
@@ -26,10 +30,12 @@ export type Rig = {
   idleConfigFile: string
   blobPath: string
   manifestPath: string
+  /** The same manifest by its digest: a pull-through cache gives it without asking anybody. */
+  digestPath: string
   /** Debian's docker-registry, TLS and bcrypt. */
   real: { direct: Target; regcredd: Target; nginx: Target | undefined }
   /** A registry that costs next to nothing, so that small requests show the proxies and not their upstream: files, by nginx, over TLS. */
-  light: { direct: Target; regcredd: Target; nginx: Target } | undefined
+  light: { direct: Target; regcredd: Target; nginx: Target; cache: Target | undefined } | undefined
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -59,16 +65,17 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
   const ca: Certificate = registry.ca
   const blobPath = `/v2/team/app/blobs/${digest}`
   const manifestPath = '/v2/team/app/manifests/1'
+  const digestPath = `/v2/team/app/manifests/${image.manifestDigest}`
   const direct: Target = { origin: registry.origin, query: '', headers: { ...accept, authorization } }
 
-  const registries: Registered[] = [{ host: REAL, upstream: registry.origin, caFile: ca.certFile }]
+  const registries = [{ host: REAL, upstream: registry.origin, caFile: ca.certFile }]
   const peers = await startPeers()
   if (peers !== undefined) registries.push({ host: LIGHT, upstream: peers.light.direct.origin, caFile: ca.certFile })
 
   say('starting the daemon')
-  const daemon = await startWithLogin(main, registries)
+  const daemon = await startWithLogin(main, registries, LOGIN)
   stack.defer(() => daemon.close())
-  const idle = await startWithLogin(main, registries.slice(0, 1))
+  const idle = await startWithLogin(main, registries.slice(0, 1), LOGIN)
   stack.defer(() => idle.close())
   await idle.stop()
   const lent = (name: string): Target => ({
@@ -84,17 +91,28 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
     if (target !== undefined) await compare(target, blobPath, ca.cert, digest)
     if (target !== undefined) await compare(target, manifestPath, ca.cert, image.manifestDigest)
   }
+  for (const target of [light?.regcredd, light?.cache]) {
+    if (target !== undefined) await compare(target, digestPath, ca.cert, image.manifestDigest)
+  }
   const held = stack.move()
   return {
-    ...{ folder, main, idleConfigFile: idle.configFile, blobPath, manifestPath, real, light },
+    ...{ folder, main, idleConfigFile: idle.configFile, blobPath, manifestPath, digestPath, real, light },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 
-  /** nginx as proxy of both registries, and the light one; nothing without nginx. */
+  async function startCache(remote: string): Promise<Target | undefined> {
+    if ('missing' in findTool('distribution')) return void say('no distribution: its row is left out')
+    const cache = await startPullThrough(join(folder, 'cache'), { remote, caFile: ca.certFile, login: LOGIN })
+    stack.defer(() => cache.stop())
+    return { origin: cache.origin, query: '', headers: accept, pid: cache.pid }
+  }
+
+  /** nginx as proxy of both registries, the light one, and a cache of that; nothing without nginx. */
   async function startPeers() {
     if ('missing' in findTool('nginx')) return void say('no nginx: its rows are left out')
     const saveAs = (path: string, file: string) => save(direct, path, ca.cert, file)
-    const light = await startLightRegistry(join(folder, 'light'), LOGIN, ca, [blobPath, manifestPath], saveAs)
+    const paths = [blobPath, manifestPath, digestPath]
+    const light = await startLightRegistry(join(folder, 'light'), LOGIN, ca, paths, saveAs)
     stack.defer(() => light.stop())
     const [overReal, overLight] = [await freePort(), await freePort()]
     const proxies = { authorization, caFile: ca.certFile }
@@ -115,18 +133,18 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
       light: {
         direct: { ...direct, origin: `https://127.0.0.1:${light.port}` },
         nginx: through(overLight),
+        cache: await startCache(`https://127.0.0.1:${light.port}`),
       },
     }
   }
 }
 
-type Registered = { host: string; upstream: string; caFile: string }
-
-async function startWithLogin(main: string, registries: Registered[]): Promise<Daemon> {
+/** A daemon, its log read from a pipe, with the credential of each registry that it lists. */
+export async function startWithLogin(main: string, registries: Registered[], login: Login): Promise<Daemon> {
   const daemon = await startDaemon({ registries, main })
   for (const { host } of registries) {
-    const args = ['login', host, '--username', LOGIN.username, '--password-stdin']
-    const { code, stderr } = await daemon.cli(args, { stdin: LOGIN.password })
+    const args = ['login', host, '--username', login.username, '--password-stdin']
+    const { code, stderr } = await daemon.cli(args, { stdin: login.password })
     if (code !== 0) throw new Error(`login to ${host} failed: ${stderr}`)
   }
   return daemon

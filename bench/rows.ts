@@ -3,11 +3,19 @@ import { median } from './stats.ts'
 
 type Values = ReadonlyMap<string, number[]>
 type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
+  /** Default: the ratio. */
+  judged?: Result['judged']
   ours: string
   peer: [key: string, name: string]
 }
 
 const CLIENT = 'client of '
+
+function pullRow(image: string, distance: string, what: string, aim: number): Row {
+  const key = (name: string) => `pull ${image}, ${distance}, ${name}`
+  const name = `pull-${image}-${distance}`
+  return { name, what, unit: 's', aim, better: 'lower', ours: key('regcredd'), peer: [key('direct'), 'direct'] }
+}
 
 const rows: Row[] = [
   {
@@ -74,6 +82,48 @@ const rows: Row[] = [
     peer: ['small light, nginx', 'nginx'],
   },
   {
+    name: 'small-cache',
+    what: 'manifests by digest',
+    unit: '/s',
+    aim: 2,
+    better: 'higher',
+    ours: 'small by digest, regcredd',
+    peer: ['small by digest, cache', 'distribution 3, cached'],
+  },
+  pullRow('large', 'near', 'image of 200 MB', 1.05),
+  pullRow('layers', 'near', 'image of 60 layers', 1.05),
+  pullRow('large', 'far', 'image of 200 MB, 50 ms', 0.85),
+  pullRow('layers', 'far', 'image of 60 layers, 50 ms', 0.85),
+  {
+    name: 'burst-tokens',
+    what: 'token requests of 50 pulls at once',
+    unit: '',
+    aim: 1,
+    better: 'exact',
+    judged: 'value',
+    ours: 'tokens, burst',
+    peer: ['pulls, burst', 'direct'],
+  },
+  {
+    name: 'slow-memory',
+    what: '1,000 slow readers, memory',
+    unit: 'MB',
+    aim: 250,
+    better: 'lower',
+    judged: 'value',
+    ours: 'slow memory, regcredd',
+    peer: ['slow memory, nginx', 'nginx'],
+  },
+  {
+    name: 'slow-first-byte',
+    what: '1,000 slow readers, last first byte',
+    unit: 'ms',
+    aim: 1,
+    better: 'lower',
+    ours: 'slow first byte, regcredd',
+    peer: ['slow first byte, nginx', 'nginx'],
+  },
+  {
     name: 'start-up',
     what: 'start-up to readyz',
     unit: 'ms',
@@ -95,10 +145,10 @@ const rows: Row[] = [
 
 /** The rows of the table, from the values of all rounds; a row whose peer was not there is left out. */
 export function resultsOf(values: Values): Result[] {
-  return rows.flatMap(({ ours, peer: [peerKey, peerName], ...row }) => {
+  return rows.flatMap(({ ours, peer: [peerKey, peerName], judged = 'ratio', ...row }) => {
     const [own, others] = [values.get(ours), values.get(peerKey)]
     if (own === undefined || others === undefined) return []
-    return { ...row, ours: { name: 'regcredd', values: own }, peer: { name: peerName, values: others } }
+    return { ...row, judged, ours: { name: 'regcredd', values: own }, peer: { name: peerName, values: others } }
   })
 }
 

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -8,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { mainPath } from '../test/cli/regcredd.ts'
 import type { Measure } from './measure.ts'
 import type { Rig } from './rig.ts'
+import { residentMegabytes } from './slow.ts'
 
 const READY = /"health":(\d+).*"msg":"ready"/
 const READY_WITHIN_MS = 20_000
@@ -64,9 +64,4 @@ async function readyPort(output: Readable): Promise<string> {
     }
   }
   throw new Error(`it ended before it was ready:\n${text}`)
-}
-
-async function residentMegabytes(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6
 }
