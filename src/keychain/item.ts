@@ -1,6 +1,7 @@
 import { RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import type { Credential, RecordState, RotationRecord, RotationWay, Version } from './credential.ts'
+import { fault } from './faults.ts'
 
 const SCHEMA = 1
 const VERSION_ID = /^v[1-9][0-9]{0,15}$/
@@ -30,7 +31,7 @@ export function parseItem(key: string, text: Secret): Credential {
   const where = `the item of ${key}`
   const raw = parseJson(text, where)
   if (isObject(raw) && typeof raw['schema'] === 'number' && raw['schema'] > SCHEMA) {
-    throw corrupt(`${where} was written by a newer version of regcredd; start that version again`)
+    throw fault('newer', { where })
   }
   const item = fields(raw, where, {
     required: ['schema', 'key', 'seq', 'versions', 'rotations'],
@@ -169,11 +170,5 @@ function counter(value: unknown, where: string): number {
 }
 
 function malformed(where: string): RegcreddError {
-  return corrupt(
-    `${where} does not have the required form; restore it from a backup, or remove it with the keychain's own tool and log in again`,
-  )
-}
-
-function corrupt(detail: string): RegcreddError {
-  return new RegcreddError('KEYCHAIN_CORRUPT', detail)
+  return fault('malformed', { where })
 }
