@@ -1,5 +1,6 @@
+import { isIPv6 } from 'node:net'
 import type { Audit } from './audit/writer.ts'
-import type { Config } from './config/config.ts'
+import type { Config, ListenAddress } from './config/config.ts'
 import { failOver } from './install/client-plan.ts'
 import type { KnownKeychain } from './keychain/known.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
@@ -80,6 +81,10 @@ function said(code: string | undefined, detail: string | undefined): string {
   return detail === undefined ? ` (${code})` : ` (${code}: ${detail})`
 }
 
+function addressOf({ host, port }: ListenAddress): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 /** What `GET /v1/status` answers. */
 export function statusOf(parts: StatusParts): object {
   const { config, version, node, startedAt, audit, keychain, mirror } = parts
@@ -91,13 +96,17 @@ export function statusOf(parts: StatusParts): object {
     node,
     startedAt: startedAt.toISOString(),
     registries: config.registries.length,
-    proxy: { listen: `${listen.host}:${listen.port}`, callers, tls: parts.tls !== undefined },
+    proxy: { listen: addressOf(listen), callers, tls: parts.tls !== undefined },
     failOver: config.registries.map(({ name, upstream, fallback, callers: own }) => ({
       registry: name,
       callers: own ?? callers,
       fallback,
       says: failOver(name, fallback === 'never' ? undefined : upstream.origin).says,
     })),
+    admin: {
+      socket: config.admin.socket,
+      tls: config.admin.tls === undefined ? null : addressOf(config.admin.tls.listen),
+    },
     keychain: { store: keychain.store, ...keychain.seen() },
     audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },
     heldLogins: parts.heldLogins(),

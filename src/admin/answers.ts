@@ -121,6 +121,20 @@ export const mirror = z.strictObject({
   stale: z.boolean().describe('Some Secret may not hold what the keychain holds.'),
 })
 
+export const kubernetesRights = z.strictObject({
+  complete: z.boolean().describe('None is missing.'),
+  rights: z.array(
+    z.strictObject({
+      namespace: z.string().nullable().describe('`null`: in all namespaces.'),
+      verb: z.string(),
+      resource: z.enum(['namespaces', 'secrets', 'serviceaccounts']),
+      name: z.string().nullable().describe('`null`: of any name.'),
+      purpose: z.string(),
+      allowed: z.boolean(),
+    }),
+  ),
+})
+
 /** Its sections grow with what the daemon does, so they may hold more than is named here. */
 export const status = z.looseObject({
   ready: z.boolean(),
@@ -130,6 +144,7 @@ export const status = z.looseObject({
   startedAt: time,
   registries: count.describe('How many are listed.'),
   proxy: z.looseObject({ listen: z.string(), callers: z.string() }),
+  admin: z.looseObject({ socket: z.string(), tls: z.string().nullable().describe('`null`: none is configured.') }),
   keychain: z.looseObject({ store: z.enum(['os', 'file', 'memory']), state: z.string(), since: time }),
   audit: z.looseObject({ folder: z.string(), writable: z.boolean() }),
   heldLogins: z.array(z.looseObject({ registry: z.string(), version: z.string() })),

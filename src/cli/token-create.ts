@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { makeAdminToken } from '../admin-token.ts'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import { contextOf } from './context.ts'
+import { type Context, contextOf } from './context.ts'
 
 export type TokenAnswer = {
   id: string
@@ -35,6 +35,7 @@ export function addTokenCreate(token: Command): void {
       const made = async () => (await ask({ method: 'POST', path: '/v1/tokens', body })) as TokenAnswer
       if (out !== undefined) {
         const answer = await writeOut(out, token, made)
+        await noteWithoutTls(ask, note)
         show({ ...answer, file: out }, () => `${out} holds it; it is good until ${answer.expiresAt}`)
         return
       }
@@ -42,8 +43,15 @@ export function addTokenCreate(token: Command): void {
       // Alone on stdout, so that a script can take it; it is not to be had again.
       if (isJson) show({ ...answer, token: token.reveal() }, () => '')
       else process.stdout.write(`${token.reveal()}\n`)
+      await noteWithoutTls(ask, note)
       note(`good for ${answer.scopes.join(', ')} until ${answer.expiresAt}; to end it: regcredd token revoke ${id}`)
     })
+}
+
+/** A token may be made before there is a door for it, and its maker should know. */
+async function noteWithoutTls(ask: Context['ask'], note: Context['note']): Promise<void> {
+  const status = (await ask({ method: 'GET', path: '/v1/status' })) as { admin?: { tls: string | null } }
+  if (status.admin?.tls === null) note('admin.tls is not configured: nobody can use the token yet')
 }
 
 /** The file is there before the token is: what cannot be written is not made. Throws USAGE. */

@@ -137,6 +137,14 @@ describe('regcredd token', { skip: skipWithout('openssl') }, () => {
     }
   })
 
+  test('who makes a token for a daemon without admin.tls is told', async () => {
+    assert.doesNotMatch((await create('--scope', 'read')).stderr, /admin\.tls/)
+    const other = await startDaemon({ registries: [{ host: HOST }] })
+    const { code, stderr } = await other.cli(['token', 'create', '--scope', 'read'])
+    await other.close()
+    assert.deepEqual([code, /admin\.tls is not configured/.test(stderr)], [0, true])
+  })
+
   test('a token is good after a restart', async () => {
     const { token } = await create('--scope', 'read')
     await daemon.stop()
