@@ -6,6 +6,7 @@ import { callerOf, enterBy } from './access.ts'
 import { addAudit } from './audit.ts'
 import { addCredentials } from './credentials.ts'
 import type { Door } from './door.ts'
+import { addKubernetes } from './kubernetes.ts'
 import { addMirror } from './mirror.ts'
 import { addOpenApi } from './openapi.ts'
 import type { AdminParts } from './parts.ts'
@@ -41,6 +42,7 @@ export function createAdminApp(parts: AdminParts, door: Door): Express {
   addRotations(api)
   addStatus(api)
   addMirror(api)
+  addKubernetes(api)
   addAudit(api)
   addTokens(api)
 

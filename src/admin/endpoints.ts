@@ -173,6 +173,15 @@ export const endpoints = {
     answers: { 200: { description: 'the last result for each', form: answers.mirror } },
     problems: [],
   },
+  kubernetesCheck: {
+    name: 'checkKubernetes',
+    method: 'get',
+    path: '/v1/kubernetes/check',
+    summary: 'whether the cluster gives the rights that the configuration needs',
+    openers: ['read'],
+    answers: { 200: { description: 'also where some are missing', form: answers.kubernetesRights } },
+    problems: ['KUBERNETES_NOT_CONFIGURED', 'KUBERNETES_FAILED'],
+  },
   audit: {
     name: 'listAudit',
     method: 'get',

@@ -22,6 +22,17 @@ export type MirrorReport = {
   stale: boolean
 }
 
+/** The rights in the cluster that the configuration needs, one by one. */
+export type RightsReport = {
+  /** `namespace` is absent for all of them, `name` for any. */
+  rights: {
+    right: { namespace: string | undefined; verb: string; resource: string; name: string | undefined }
+    purpose: string
+    allowed: boolean
+  }[]
+  complete: boolean
+}
+
 /** One line of the log for each answered request. Holds no query and no body; `error` may have a cause that is for the log only. */
 export type AnswerLine = {
   id: string
@@ -53,6 +64,8 @@ export type AdminParts = {
   version: string
   status: () => Promise<object>
   mirror: () => MirrorReport
+  /** @throws KUBERNETES_NOT_CONFIGURED, KUBERNETES_FAILED */
+  kubernetesCheck: () => Promise<RightsReport>
   /** Records after number `after`, oldest first, at most `limit`; without `after` the newest ones. */
   audit: (range: { limit: number; after: number | undefined }) => Promise<object[]>
   onAnswer: (line: AnswerLine) => void

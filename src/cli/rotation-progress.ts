@@ -84,7 +84,7 @@ function mirrorTable(mirror: MirrorRow[], paint: Paint): string {
 }
 
 export function outcomeCell(outcome: string): Cell {
-  const tone = outcome === 'failed' ? 'red' : outcome === 'foreign' ? 'yellow' : 'green'
+  const tone = outcome === 'failed' ? 'red' : outcome === 'foreign' || outcome === 'orphan' ? 'yellow' : 'green'
   return { text: outcome, tone }
 }
 

@@ -7,6 +7,7 @@ import { complaint } from './complaint.ts'
 import { addConfig } from './config.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
 import { addKeychain } from './keychain.ts'
+import { addKubernetes } from './kubernetes.ts'
 import { addList } from './list.ts'
 import { addLogin } from './login.ts'
 import { addLogout } from './logout.ts'
@@ -54,6 +55,7 @@ function buildProgram(serve: Serve): Command {
   addRotation(program)
   addStatus(program)
   addMirror(program)
+  addKubernetes(program)
   addAudit(program)
   addConfig(program)
   addClients(program)

@@ -16,6 +16,8 @@ import type { Rotations } from '../rotation/rotations.ts'
 import { type StatusParts, statusOf } from '../status.ts'
 import type { Base } from './part.ts'
 
+const CHECK_TIMEOUT_MS = 60_000
+
 type Parts = { status: StatusParts; rotations: Rotations; pairs: KeyPairs | undefined }
 
 /** The certificate of the TLS listener, where one is configured. @throws LISTEN_FAILED */
@@ -87,13 +89,13 @@ function adminParts(
     status: async () => statusOf(status),
     mirror: () => ({
       configured: config.kubernetes !== undefined,
-      results: mirror
-        .results()
-        .flatMap(({ registries, checkedAt, ...result }) =>
-          registries.map((host) => ({ ...result, host, at: checkedAt })),
-        ),
+      results: mirror.results().flatMap(({ registries, checkedAt, ...result }) =>
+        // An orphan holds what no mirror names any more.
+        (registries.length > 0 ? registries : ['-']).map((host) => ({ ...result, host, at: checkedAt })),
+      ),
       stale: mirror.stale(),
     }),
+    kubernetesCheck: () => mirror.check(AbortSignal.timeout(CHECK_TIMEOUT_MS)),
     audit: (range) => readAudit(config.audit.folder, range),
     onAnswer: ({ error, ...line }) => {
       if (error === undefined) log.info(line, 'admin')

@@ -30,7 +30,7 @@ const LAST_FIGHT_PAUSE_MS = 60_000
 export type MirrorRoom = {
   mirror: Mirror
   /** The Secrets that a credential goes to, and the ServiceAccounts that name them, as far as the cluster is known: for a dry run. */
-  plan(key: string): Target[]
+  plan(key: string): Pick<Target, 'namespace' | 'secretName' | 'serviceAccounts'>[]
   /** Every Secret that has been checked since the start. */
   results(): MirrorStatus[]
   /**
@@ -182,7 +182,11 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
         signal,
       )
     },
-    plan: (key) => tracking.all().flatMap(({ target }) => (target?.registries.includes(key) ? target : [])),
+    plan: (key) =>
+      tracking
+        .all()
+        .flatMap(({ target }) => (target?.registries.includes(key) ? target : []))
+        .map(({ namespace, secretName, serviceAccounts }) => ({ namespace, secretName, serviceAccounts })),
     results: () => tracking.all().flatMap(({ status }) => status ?? []),
     stale: () => {
       const nowMs = time.now().getTime()
