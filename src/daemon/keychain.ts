@@ -1,3 +1,5 @@
+import { dirname, join } from 'node:path'
+import { toRegcreddError } from '../errors.ts'
 import { keepFresh } from '../keychain/keep-fresh.ts'
 import { type KnownKeychain, keepKnown } from '../keychain/known.ts'
 import { openKeychain } from '../keychain/open.ts'
@@ -6,7 +8,13 @@ import type { Base } from './part.ts'
 /** Opens the keychain; one that is locked is opened too, and read when it can be. @throws KEYCHAIN_UNAVAILABLE, CONFIG_INVALID */
 export async function startKeychain({ config, log, metrics, stack }: Base): Promise<KnownKeychain> {
   const plaintextTtlMs = config.keychain.store === 'memory' ? undefined : config.keychain.plaintextTtlMs
-  const keychain = keepKnown(await openKeychain(config.keychain, process.env), { clock: Date.now, plaintextTtlMs })
+  const witness = {
+    path: join(dirname(config.proxy.callerTokenFile), 'keychain.seen'),
+    onFault: (thrown: unknown) =>
+      log.warn({ err: toRegcreddError(thrown) }, 'it cannot be remembered that the keyring holds credentials'),
+  }
+  const opened = await openKeychain(config.keychain, process.env, { witness })
+  const keychain = keepKnown(opened, { clock: Date.now, plaintextTtlMs })
   stack.defer(() => keychain.close())
   const fresh = await keepFresh(keychain, {
     clock: Date.now,

@@ -24,6 +24,8 @@ export type RotationWay = 'provided' | 'generated' | 'rollback'
 export type RotationRecord = {
   id: string
   state: RecordState
+  /** The node of a fleet that drives it; absent: the one that holds this item. */
+  node?: string
   /** Absent: provided. */
   way?: RotationWay
   /** The rotation that it takes back. */

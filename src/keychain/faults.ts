@@ -132,7 +132,7 @@ export const faults = {
   emptied: {
     code: 'KEYCHAIN_UNAVAILABLE',
     says: '{what} held credentials when it was last read, and now it is as if it had never been',
-    remedy: 'bring it back; or stop regcredd and restore a backup; a restart begins with an empty keychain',
+    remedy: 'bring it back; or stop regcredd and restore a backup, or begin anew as docs/keychain.md says',
   },
   malformed: {
     code: 'KEYCHAIN_CORRUPT',

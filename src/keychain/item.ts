@@ -78,7 +78,7 @@ function parseVersion({ value, where }: Entry): Version {
 function parseRotation({ value, where }: Entry): RotationRecord {
   const raw = fields(value, where, {
     required: ['id', 'state', 'version', 'deadline', 'startedAt'],
-    optional: ['endedAt', 'code', 'idempotencyKey', 'bodyHash', 'way', 'rollbackOf', 'graceEndsAt'],
+    optional: ['endedAt', 'code', 'idempotencyKey', 'bodyHash', 'way', 'rollbackOf', 'graceEndsAt', 'node'],
   })
   const state = RECORD_STATES.find((known) => known === raw['state'])
   if (state === undefined) throw malformed(`${where}.state`)
@@ -93,6 +93,7 @@ function parseRotation({ value, where }: Entry): RotationRecord {
     code: optionalText(raw['code'], `${where}.code`),
     idempotencyKey: optionalText(raw['idempotencyKey'], `${where}.idempotencyKey`),
     bodyHash: optionalText(raw['bodyHash'], `${where}.bodyHash`),
+    ...present('node', raw['node'], where, text),
     ...present('way', raw['way'], where, way),
     ...present('rollbackOf', raw['rollbackOf'], where, text),
     ...present('graceEndsAt', raw['graceEndsAt'], where, time),

@@ -3,7 +3,15 @@ import type { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
 import { formatItem, parseItem } from './item.ts'
 import type { Items } from './items.ts'
-import { continueAfter, formatTombstone, parseEntry, parseTombstone, tombstoneOf } from './tombstone.ts'
+import {
+  continueAfter,
+  type Entry,
+  formatEntry,
+  formatTombstone,
+  parseEntry,
+  parseTombstone,
+  tombstoneOf,
+} from './tombstone.ts'
 
 /**
  * Where credentials are kept, one item each, keyed by canonical `host` or `host/path`.
@@ -26,6 +34,11 @@ export interface Keychain {
     key: string,
     change: (stored: Credential | undefined) => Credential | undefined,
   ): Promise<Credential | undefined>
+  /**
+   * Takes over what another node holds, under that key's lock and with nothing renumbered: `decide` gets what is stored, what is left of a deleted
+   * credential too, and gives what is to be stored, or `undefined` to leave it as it is. Gives what is stored now.
+   */
+  replicate(key: string, decide: (stored: Entry | undefined) => Entry | undefined): Promise<Entry | undefined>
   close(): Promise<void>
 }
 
@@ -62,6 +75,15 @@ export function createKeychain(items: Items): Keychain {
         const text = formatItem(key, isAfterDeletion ? continueAfter(entry.tombstone, next) : next)
         await items.write(key, text)
         return parseItem(key, text)
+      }),
+    replicate: (key, decide) =>
+      items.runLocked(key, async () => {
+        const stored = await read(key)
+        const next = decide(stored)
+        if (next === undefined) return stored
+        const text = formatEntry(key, next)
+        await items.write(key, text)
+        return parseEntry(key, text)
       }),
     close: () => items.close(),
   }

@@ -114,13 +114,28 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     }
   }
 
-  async function update(key: string, change: Parameters<Keychain['update']>[1]): Promise<Credential | undefined> {
-    countWrite(key)
-    try {
+  function update(key: string, change: Parameters<Keychain['update']>[1]): Promise<Credential | undefined> {
+    return writing(key, async () => {
       const credential = await keychain.update(key, change)
       remember(key, credential)
-      observer.worked()
       return credential
+    })
+  }
+
+  function replicate(key: string, decide: Parameters<Keychain['replicate']>[1]): ReturnType<Keychain['replicate']> {
+    return writing(key, async () => {
+      const entry = await keychain.replicate(key, decide)
+      remember(key, entry !== undefined && 'credential' in entry ? entry.credential : undefined)
+      return entry
+    })
+  }
+
+  async function writing<T>(key: string, write: () => Promise<T>): Promise<T> {
+    countWrite(key)
+    try {
+      const written = await write()
+      observer.worked()
+      return written
     } catch (thrown) {
       const error = toRegcreddError(thrown)
       if (isOfStore(error)) observer.failed(error)
@@ -170,6 +185,7 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     all: () => keychain.all(),
     get,
     update,
+    replicate,
     known: knownOf,
     knownCount() {
       dropStale()

@@ -6,6 +6,7 @@ import { createLocks } from './locks.ts'
 import { formatIndex, INDEX_ACCOUNT, parseIndex } from './os-index.ts'
 import type { HelperProcess } from './os-process.ts'
 import type { LockProbe } from './secret-service.ts'
+import type { Witness } from './witness.ts'
 
 /** Few enough that a keyring on a busy node answers one call within its time. */
 const ACCOUNTS_A_CALL = 16
@@ -18,6 +19,8 @@ export type OsKeychainOptions = {
   helper: HelperProcess
   /** Absent where the system's keychain says by itself that it is locked. */
   probe: LockProbe | undefined
+  /** Absent: a keyring that was emptied before the start is not told from a new one. */
+  witness?: Witness | undefined
 }
 
 /** A keychain in the keyring of the operating system. Nothing is asked of it before the first call. */
@@ -26,9 +29,9 @@ export function createOsKeychain(options: OsKeychainOptions): Keychain {
 }
 
 /** As `createOsKeychain`. */
-export function createOsItems({ service, timeoutMs, helper, probe }: OsKeychainOptions): Items {
+export function createOsItems({ service, timeoutMs, helper, probe, witness }: OsKeychainOptions): Items {
   const runLocked = createLocks()
-  let wasThere = false
+  let wasThere = witness?.hasSeen ?? false
 
   async function requireUnlocked(): Promise<void> {
     const signal = AbortSignal.timeout(timeoutMs)
@@ -63,8 +66,13 @@ export function createOsItems({ service, timeoutMs, helper, probe }: OsKeychainO
     const [text] = await readTexts([INDEX_ACCOUNT])
     if (text === undefined && wasThere) throw fault('emptied', { what: 'the keyring' })
     const keys = parseIndex(text)
-    if (text !== undefined) wasThere = true
+    if (text !== undefined) await sawIndex()
     return { text, keys }
+  }
+
+  async function sawIndex(): Promise<void> {
+    wasThere = true
+    await witness?.saw()
   }
 
   async function writeText(account: string, text: string): Promise<void> {
@@ -79,7 +87,7 @@ export function createOsItems({ service, timeoutMs, helper, probe }: OsKeychainO
       change(keys)
       const after = formatIndex(keys)
       if (after !== text) await writeText(INDEX_ACCOUNT, after)
-      wasThere = true
+      await sawIndex()
     })
   }
 

@@ -1,13 +1,16 @@
 import { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
 import { fault } from './faults.ts'
-import { parseItem } from './item.ts'
+import { formatItem, parseItem } from './item.ts'
 
 /** What is left of a credential that was deleted: how far its numbers had come, so that a later login goes on from there. */
 export type Tombstone = { seq: number; version: number }
 
-/** Reads an item of a store: a credential or what is left of one. Throws KEYCHAIN_CORRUPT. */
-export function parseEntry(key: string, text: Secret): { credential: Credential } | { tombstone: Tombstone } {
+/** What a store holds under a key: a credential, or what is left of one. */
+export type Entry = { credential: Credential } | { tombstone: Tombstone }
+
+/** Reads an item of a store. Throws KEYCHAIN_CORRUPT. */
+export function parseEntry(key: string, text: Secret): Entry {
   const tombstone = parseTombstone(key, text)
   return tombstone === undefined ? { credential: parseItem(key, text) } : { tombstone }
 }
@@ -26,6 +29,11 @@ export function parseTombstone(key: string, text: Secret): Tombstone | undefined
 
 export function formatTombstone(key: string, { seq, version }: Tombstone): Secret {
   return new Secret(JSON.stringify({ schema: 1, key, deleted: { seq, version } }))
+}
+
+/** The text that `parseEntry` reads. Throws INTERNAL for a credential that is not well-formed. */
+export function formatEntry(key: string, entry: Entry): Secret {
+  return 'tombstone' in entry ? formatTombstone(key, entry.tombstone) : formatItem(key, entry.credential)
 }
 
 /** What to leave of a credential that is deleted: the deletion counts as a change of its labels. */

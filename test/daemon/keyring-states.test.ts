@@ -105,6 +105,12 @@ test('a keyring whose file was damaged is not taken for an empty one: pulls go o
   await servesWhatIsKnown(daemon, registry, 'KEYCHAIN_UNAVAILABLE')
   const body = { username: 'ci', password: PASSWORD, verify: false }
   assert.equal((await daemon.rest('PUT', `/v1/registries/${UNKNOWN}/credential`, body)).status, 503)
+  await daemon.kill()
+  await daemon.start()
+  assert.match(await reason(daemon), /as if it had never been/, 'a start does not make it a new one')
+  registry.requests.length = 0
+  assert.equal((await pull(daemon, KNOWN)).status, 503)
+  assert.equal(registry.requests.length, 0)
   await keyring.kill()
   for (const name of await readdir(keyring.folder)) await rm(join(keyring.folder, name))
   await writeFile(file, whole, { mode: 0o600 })

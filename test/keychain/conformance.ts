@@ -173,6 +173,24 @@ export function describeKeychain({ name, skip = false, durable, open }: Store): 
       assert.equal((await keychain.get(KEY))?.seq, 1)
     })
 
+    it('takes over what another holds as it is, after a deletion too, and tells of deletions', async (t) => {
+      const { keychain } = await open(t)
+      await keychain.update(KEY, () => ({ ...sample(KEY), seq: 4 }))
+      await keychain.update(KEY, () => undefined)
+      const theirs = { ...sample(KEY, 'theirs'), seq: 9 }
+      let seen: unknown
+      await keychain.replicate(KEY, (stored) => {
+        seen = stored
+        return { credential: theirs }
+      })
+      assert.deepEqual(seen, { tombstone: { seq: 5, version: 1 } })
+      assert.deepEqual(await keychain.get(KEY), theirs)
+      assert.deepEqual(await keychain.replicate(KEY, () => undefined), { credential: theirs })
+      await keychain.replicate(KEY, () => ({ tombstone: { seq: 12, version: 3 } }))
+      assert.equal(await keychain.get(KEY), undefined)
+      assert.equal((await keychain.update(KEY, () => sample(KEY)))?.seq, 13)
+    })
+
     it('refuses a credential that it could not read back', async (t) => {
       const { keychain } = await open(t)
       const dangling = { ...sample(KEY, 'canary-4711'), current: 'v9' }

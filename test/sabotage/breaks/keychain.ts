@@ -145,4 +145,12 @@ export const breaks: Break[] = [
     testFile: 'test/keychain/backup.test.ts',
     test: 'a wrong passphrase, a damaged file, another header, a newer format and a foreign file are told from each other',
   },
+  {
+    name: 'keychain: an emptied keyring is known over a restart',
+    file: 'src/keychain/os.ts',
+    line: 'let wasThere = witness?.hasSeen ?? false',
+    instead: 'let wasThere = false',
+    testFile: 'test/daemon/keyring-states.test.ts',
+    test: 'a keyring whose file was damaged is not taken for an empty one: pulls go on, nothing is written into it, and it mends when the file is back',
+  },
 ]
