@@ -7,6 +7,8 @@ import type { Outcome } from './exchange.ts'
 
 export type PingParts = {
   registries: readonly Registry[]
+  /** The registry of requests that name none. */
+  defaultRegistry: string
   /** Who may pull where a registry does not say. */
   callers: CallerMode
   /** Those that are good now. */
@@ -41,7 +43,7 @@ export function ping(request: IncomingMessage, response: ServerResponse, parts: 
 }
 
 function isLetInBy(request: IncomingMessage, parts: PingParts): boolean {
-  const { callers } = parts
+  const callers = (isOfDockerd(request) ? modeOfDefault(parts) : undefined) ?? parts.callers
   if (callers === 'open') return true
   // A pull secret is looked at when a registry is named; here it is enough that one is shown.
   if (callers === 'pull-secret') return request.headers.authorization !== undefined
@@ -50,6 +52,15 @@ function isLetInBy(request: IncomingMessage, parts: PingParts): boolean {
   // other modes need a login, which they show only after a challenge here.
   const isLoginNeeded = parts.registries.some(({ callers: own }) => own === 'token' || own === 'pull-secret')
   return !isLoginNeeded || request.headers.authorization !== undefined
+}
+
+/** dockerd has mirrors for the default registry alone, and would show that registry's own password to a challenge, or give up without one. */
+function isOfDockerd({ headers }: IncomingMessage): boolean {
+  return /^docker\//.test(headers['user-agent'] ?? '')
+}
+
+function modeOfDefault({ registries, defaultRegistry }: PingParts): CallerMode | undefined {
+  return registries.find(({ name }) => name === defaultRegistry)?.callers
 }
 
 function passes(check: () => void): boolean {

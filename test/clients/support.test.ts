@@ -19,7 +19,10 @@ describe('docs/support.md', () => {
         'crane',
         'distribution',
         'docker-registry',
+        'dockerd',
+        'kubelet',
         'podman',
+        'referrers-registry',
         'skopeo',
       ],
     ])

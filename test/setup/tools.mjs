@@ -30,6 +30,7 @@ const debianTools = [
   { name: 'skopeo', package: 'skopeo', probe: ['--version'], modes: everywhere },
   { name: 'podman', package: 'podman', probe: ['--version'], modes: ['test'] },
   { name: 'buildah', package: 'buildah', probe: ['--version'], modes: ['test'] },
+  { name: 'dockerd', package: 'docker.io', probe: ['--version'], modes: ['test'] },
   { name: 'curl', package: 'curl', probe: ['--version'], modes: ['demo', 'test'] },
   { name: 'jq', package: 'jq', probe: ['--version'], modes: ['test'] },
   { name: 'umoci', package: 'umoci', probe: ['--version'], modes: everywhere },

@@ -291,4 +291,12 @@ export const breaks: Break[] = [
     testFile: 'test/daemon/canary.test.ts',
     test: 'with the keychain in a file, and Secrets in a cluster',
   },
+  {
+    name: 'proxy: dockerd is asked for nothing where the Hub is open',
+    file: 'src/proxy/ping.ts',
+    line: 'const callers = (isOfDockerd(request) ? modeOfDefault(parts) : undefined) ?? parts.callers',
+    instead: 'const { callers } = parts',
+    testFile: 'test/clients/dockerd.test.ts',
+    test: 'pulls an image of the Hub through the daemon, and has the registry’s digest',
+  },
 ]
