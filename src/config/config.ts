@@ -1,4 +1,5 @@
 import type { NoProxyRule } from './no-proxy.ts'
+import type { RegistryRotation } from './rotation-section.ts'
 import type { ConfigFile } from './schema.ts'
 
 export type { ProxyTls } from './proxy-tls.ts'
@@ -37,6 +38,7 @@ export type Registry = {
 /** A registry with what only the set-up of clients needs to know of it. */
 export type ListedRegistry = Registry & {
   fallback: 'never' | 'origin'
+  rotation: RegistryRotation
   /** The file that `ca` was read from. */
   caFile: string | undefined
 }
@@ -60,6 +62,7 @@ export type Config = {
   health: { listen: ListenAddress }
   admin: { socket: string; mode: number; group: string | undefined; tokensFile: string; tls: AdminTls | undefined }
   audit: ConfigFile['audit']
+  rotation: ConfigFile['rotation']
   kubernetes: ConfigFile['kubernetes']
   egress: EgressSetting | undefined
   log: ConfigFile['log']

@@ -14,7 +14,8 @@ import { checkSecretName, resolveMirrors } from './mirror-entry.ts'
 import { ConfigError, type Problem, type Report } from './problem.ts'
 import { checkProxyTls } from './proxy-tls.ts'
 import { resolveName, resolveRegistry } from './registry-entry.ts'
-import { configFile, registryEntry } from './schema.ts'
+import { registryEntry } from './registry-section.ts'
+import { configFile } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 const sections = configFile.shape
@@ -59,12 +60,14 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const admin = adminSection && resolveAdmin(adminSection, [proxy?.listen, health?.listen], readFile, report)
   const audit = salvage(sections.audit, file['audit'])
   if (audit !== undefined) checkAbsolute(audit.folder, 'audit.folder', report)
+  const rotation = salvage(sections.rotation, file['rotation'])
+  if (rotation !== undefined) checkAbsolute(rotation.journal, 'rotation.journal', report)
   const log = salvage(sections.log, file['log'])
   const kubernetes = resolveKubernetes(file['kubernetes'], registries, readFile, report)
-
   const egress = resolveEgress(salvage(egressSection, file['egress']), readFile, report)
+
   if (problems.length > 0) return { problems: problems.sort(byPath) }
-  if (!registries || !keychain || !proxy || !health || !admin || !audit || !log) {
+  if (!registries || !keychain || !proxy || !health || !admin || !audit || !rotation || !log) {
     throw new Error('a section was dropped without a problem')
   }
   return {
@@ -75,9 +78,10 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
       health,
       admin,
       audit,
+      rotation,
       kubernetes,
-      log,
       egress,
+      log,
     },
   }
 }

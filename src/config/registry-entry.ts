@@ -9,7 +9,8 @@ import { resolveClientCertificate } from './client-certificate.ts'
 import type { ListedRegistry } from './config.ts'
 import { type ReadFile, readCertificates } from './files.ts'
 import type { Report } from './problem.ts'
-import type { registryEntry } from './schema.ts'
+import type { registryEntry } from './registry-section.ts'
+import { resolveRotation } from './rotation-section.ts'
 
 export type RegistryEntry = z.output<typeof registryEntry>
 
@@ -43,7 +44,19 @@ export function resolveRegistry(
   const { serverName, caFile, repositories, allowAddresses, credential, callers, fallback, redirects, canary, limits } =
     entry
   const trust = { serverName, ca, caFile, clientCertificate }
-  const rules = { repositories, realms, allowAddresses, credential, callers, fallback, redirects, canary, limits }
+  const rotation = resolveRotation(entry.rotation, `${at}.rotation`, report)
+  const rules = {
+    repositories,
+    realms,
+    allowAddresses,
+    credential,
+    callers,
+    fallback,
+    redirects,
+    canary,
+    limits,
+    rotation,
+  }
   return { ...name, upstream, ...trust, ...rules }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { registryRotation } from './rotation-section.ts'
 
 export const CALLER_MODES = ['token', 'pull-secret', 'mtls', 'open'] as const
 
@@ -83,6 +84,7 @@ export const registryEntry = z.strictObject({
     .describe(
       'A repository that the credential must be able to read; it is asked for whenever a credential is verified.',
     ),
+  rotation: registryRotation.prefault({}).describe('How its password is rotated.'),
   limits: z
     .strictObject({
       connectTimeoutMs: milliseconds(10_000).describe(

@@ -6,6 +6,15 @@ export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}`; name: 
 
 export const daemonActor: Actor = { via: 'daemon', name: undefined }
 
+export type RotationAction =
+  | 'rotation.start'
+  | 'rotation.apply'
+  | 'rotation.commit'
+  | 'rotation.abort'
+  | 'rotation.stick'
+  | 'rotation.resolve'
+  | 'rotation.retire'
+
 export type ActDetail = Record<string, string | number | boolean>
 
 /** An act on a credential or a rotation, told twice: its intent before, its outcome after. */
@@ -14,14 +23,7 @@ export type Act = {
   /** The same in both phases. */
   id: string
   actor: Actor
-  action:
-    | 'credential.put'
-    | 'credential.delete'
-    | 'rotation.start'
-    | 'rotation.abort'
-    | 'rotation.commit'
-    | 'token.create'
-    | 'token.revoke'
+  action: 'credential.put' | 'credential.delete' | 'token.create' | 'token.revoke' | RotationAction
   /** `host` or `host/path`; of a token its id. */
   target: string
   /** Of an outcome: `ok` or why not. */

@@ -1,5 +1,10 @@
-import type { ErrorCode } from '../errors.ts'
+import { type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
+import { type Credential, versionOf } from '../keychain/credential.ts'
+import type { Places, RotationParts } from './parts.ts'
+import { refuseWhileActive } from './plan.ts'
 import type { Verdict } from './ports.ts'
+import { tryVersion } from './probe.ts'
+import type { DryRunRequest } from './start-request.ts'
 
 /** What a rotation would do. Holds no secret. */
 export type DryRun = {
@@ -9,8 +14,7 @@ export type DryRun = {
   refusals: { code: ErrorCode; detail: string | undefined }[]
   /** The version in force and what the registry says to it now. */
   current: { version: string; username: string; verdict: Verdict['outcome']; detail: string | undefined } | undefined
-  /** The version that PENDING would be, and the one that would be forgotten at the commit. */
-  pending: string | undefined
+  /** The version that would be forgotten at the commit: PREVIOUS of now. */
   forgotten: string | undefined
   /** What changes the password at the registry; absent: whoever asks does. */
   hook: { command: string; timeoutMs: number } | undefined
@@ -21,5 +25,76 @@ export type DryRun = {
   /** Pulls with this credential in the last 7 days; absent where nobody counts them. */
   pulls: { count: number; days: number } | undefined
   /** Absent where no cluster is configured. */
-  kubernetes: { secrets: { namespace: string; secretName: string }[]; nodes: string[] } | undefined
+  kubernetes: Places | undefined
+}
+
+const DAYS = 7
+const DAY_MS = 86_400_000
+
+/** See `Rotations.dryRun`. */
+export async function dryRun(
+  parts: RotationParts,
+  key: string,
+  request: DryRunRequest,
+  signal: AbortSignal,
+): Promise<DryRun> {
+  const policy = parts.policyOf(key)
+  const stored = await parts.keychain.get(key)
+  const current = stored && versionOf(stored, 'current')
+  const verdict = stored && (await tryVersion({ parts, key, id: 'dry run', signal }, stored, 'current'))
+  const count = await parts.countPulls?.(key, new Date(parts.now().getTime() - DAYS * DAY_MS))
+  const isGenerated = request.way === 'generated'
+  return {
+    key,
+    way: request.way,
+    refusals: await refusalsOf(parts, key, request, stored),
+    current:
+      current === undefined || verdict === undefined || verdict.outcome === 'absent'
+        ? undefined
+        : {
+            version: current.id,
+            username: current.username,
+            verdict: verdict.outcome,
+            detail: 'detail' in verdict ? verdict.detail : undefined,
+          },
+    forgotten: stored?.previous,
+    hook:
+      isGenerated && policy.hook !== undefined
+        ? { command: policy.hook.command[0] ?? '', timeoutMs: policy.hook.timeoutMs }
+        : undefined,
+    canary: policy.canary,
+    deadlineSeconds: request.deadlineSeconds,
+    graceSeconds: policy.graceSeconds,
+    pulls: count === undefined ? undefined : { count, days: DAYS },
+    kubernetes: await parts.placesOf?.(key),
+  }
+}
+
+async function refusalsOf(
+  parts: RotationParts,
+  key: string,
+  { way }: DryRunRequest,
+  stored: Credential | undefined,
+): Promise<DryRun['refusals']> {
+  const tests: (() => unknown)[] = [
+    () => refuse(!parts.isListed(key), 'REGISTRY_UNLISTED'),
+    () => refuse(stored === undefined, 'CREDENTIAL_NOT_FOUND'),
+    () => refuse(way === 'generated' && parts.policyOf(key).hook === undefined, 'HOOK_NOT_CONFIGURED'),
+    () => refuseWhileActive(stored),
+    () => parts.journal.ready(),
+  ]
+  const refusals: DryRun['refusals'] = []
+  for (const test of tests) {
+    try {
+      await test()
+    } catch (thrown) {
+      const { code, detail } = toRegcreddError(thrown)
+      refusals.push({ code, detail })
+    }
+  }
+  return refusals
+}
+
+function refuse(isRefused: boolean, code: ErrorCode): void {
+  if (isRefused) throw new RegcreddError(code)
 }

@@ -1,6 +1,7 @@
 import type { RotationParts } from './parts.ts'
+import { patiently } from './patience.ts'
+import { marked } from './points.ts'
 import type { MirrorResult } from './ports.ts'
-import { patiently } from './settle.ts'
 
 /** The mirror runs after changes of credentials, and what became of each committed rotation's Secrets; in memory only. */
 export function createMirrorRuns(parts: RotationParts) {
@@ -10,7 +11,7 @@ export function createMirrorRuns(parts: RotationParts) {
 
   async function runNow(key: string, signal: AbortSignal): Promise<void> {
     const stored = await patiently(parts, key, undefined, () => parts.keychain.get(key), signal)
-    const written = await parts.mirror(key, signal)
+    const written = await marked(parts.pass, 'mirror run', () => parts.mirror(key, signal))
     if (signal.aborted) return
     const before = results.get(key)
     const after = new Map<string, MirrorResult[]>()
@@ -23,6 +24,11 @@ export function createMirrorRuns(parts: RotationParts) {
   return {
     resultsOf(key: string, rotationId: string): MirrorResult[] | undefined {
       return results.get(key)?.get(rotationId)
+    },
+
+    /** Lets the next run say anew what became of a rotation. */
+    forget(key: string, rotationId: string): void {
+      results.get(key)?.delete(rotationId)
     },
 
     /**

@@ -1,21 +1,11 @@
 import { type ErrorCode, RegcreddError } from '../errors.ts'
-import type { Credential, RotationRecord, RotationWay, Version } from '../keychain/credential.ts'
+import type { Credential, RotationRecord, RotationWay } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
+import { bounded, closed, ended, type Login, newVersion, relabel, superseded } from './labels.ts'
 
-/** What somebody logs in with at a registry. */
-export type Login = {
-  username: string
-  secret: Secret
-  email: string | undefined
-  /** When the registry ends it, where that is known: RFC 3339. */
-  expiresAt?: string | undefined
-  /** The rotation whose hook made it. */
-  madeBy?: string | undefined
-}
+const DAY_SECONDS = 86_400
 
-const ROTATIONS_KEPT = 10
-
-/** A login: the new version is CURRENT at once, what was CURRENT becomes PREVIOUS. Throws ROTATION_ACTIVE. */
+/** A login: the new version is CURRENT at once, what was CURRENT becomes PREVIOUS. It ends a rotation that is STUCK. Throws ROTATION_ACTIVE. */
 export function replace(stored: Credential | undefined, key: string, login: Login, now: Date): Credential {
   const before: Credential = stored ?? {
     schema: 1,
@@ -27,9 +17,17 @@ export function replace(stored: Credential | undefined, key: string, login: Logi
     versions: [],
     rotations: [],
   }
-  refuseWhileActive(before)
+  refuseLogin(before)
   const version = newVersion(before, login, now)
-  return relabel(before, { current: version.id, previous: before.current, versions: [...before.versions, version] })
+  const stuck = activeRotation(before)
+  const settled = stuck === undefined ? before : { ...before, rotations: ended(before, closed(stuck, now)) }
+  return relabel(before, {
+    current: version.id,
+    pending: undefined,
+    previous: before.current,
+    versions: [...before.versions, version],
+    rotations: superseded(settled),
+  })
 }
 
 /** Checks that the credential may go: nothing is stored afterwards. Throws CREDENTIAL_NOT_FOUND, ROTATION_ACTIVE. */
@@ -79,24 +77,29 @@ export function stage(stored: Credential | undefined, staging: Staging): Credent
   return relabel(stored, {
     pending: version.id,
     versions: [...stored.versions, version],
-    rotations: [...stored.rotations, record].slice(-ROTATIONS_KEPT),
+    rotations: bounded([...stored.rotations, record]),
   })
 }
 
 /**
- * Makes the new password the current one: PENDING becomes CURRENT, CURRENT becomes PREVIOUS. Only for a secret that the registry
- * has accepted. Done twice it changes nothing. Throws ROTATION_NOT_FOUND, and ROTATION_SETTLED after an abort.
+ * Makes the new password the current one: PENDING becomes CURRENT, CURRENT becomes PREVIOUS and is kept for `graceSeconds`. Only for a secret that
+ * the registry has accepted. Done twice it changes nothing. Throws ROTATION_NOT_FOUND, and ROTATION_SETTLED after an abort.
  */
-export function commit(stored: Credential | undefined, rotationId: string, now: Date): Credential {
+export function commit(
+  stored: Credential | undefined,
+  rotationId: string,
+  now: Date,
+  graceSeconds: number = DAY_SECONDS,
+): Credential {
   const { credential, record } = demandRotation(stored, rotationId)
-  if (record.state === 'COMMITTED') return credential
+  if (record.state === 'COMMITTED' || record.state === 'RETIRED') return credential
   if (record.state === 'ABORTED') throw new RegcreddError('ROTATION_SETTLED')
-  return relabel(credential, {
-    current: record.version,
-    pending: undefined,
-    previous: credential.current,
-    rotations: ended(credential, { ...record, state: 'COMMITTED', endedAt: now.toISOString() }),
-  })
+  const { code: _, ...rest } = record
+  const graceEndsAt = new Date(now.getTime() + graceSeconds * 1_000).toISOString()
+  const committed = { ...rest, state: 'COMMITTED' as const, endedAt: now.toISOString(), code: undefined, graceEndsAt }
+  const previous = credential.current
+  const rotations = ended({ ...credential, rotations: superseded(credential) }, committed)
+  return relabel(credential, { current: record.version, pending: undefined, previous, rotations })
 }
 
 /**
@@ -106,11 +109,64 @@ export function commit(stored: Credential | undefined, rotationId: string, now: 
 export function abort(stored: Credential | undefined, rotationId: string, code: ErrorCode, now: Date): Credential {
   const { credential, record } = demandRotation(stored, rotationId)
   if (record.state === 'ABORTED') return credential
-  if (record.state === 'COMMITTED') throw new RegcreddError('ROTATION_SETTLED', 'it was committed')
+  if (record.state === 'COMMITTED' || record.state === 'RETIRED') {
+    throw new RegcreddError('ROTATION_SETTLED', 'it was committed')
+  }
+  return relabel(credential, { pending: undefined, rotations: ended(credential, closed({ ...record, code }, now)) })
+}
+
+/** Puts another secret into the place of PENDING: the one that the registry has made itself. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED. */
+export function adopt(
+  stored: Credential | undefined,
+  rotationId: string,
+  made: { secret: Secret; username?: string; expiresAt?: string },
+  now: Date,
+): Credential {
+  const { credential, record } = demandStaged(stored, rotationId)
+  const proposed = credential.versions.find(({ id }) => id === credential.pending)
+  if (proposed === undefined) throw new RegcreddError('KEYCHAIN_CORRUPT', 'a staged version is missing')
+  const { expiresAt: _, ...kept } = proposed
+  const version = newVersion(credential, { ...kept, ...made }, now)
   return relabel(credential, {
-    pending: undefined,
-    rotations: ended(credential, { ...record, state: 'ABORTED', endedAt: now.toISOString(), code }),
+    pending: version.id,
+    versions: [...credential.versions, version],
+    rotations: ended(credential, { ...record, version: version.id }),
   })
+}
+
+/** Notes that the registry accepts no version; all of them are kept. Done twice it changes nothing. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED. */
+export function stick(stored: Credential | undefined, rotationId: string, code: ErrorCode, now: Date): Credential {
+  if (findRotation(stored, rotationId)?.state === 'STUCK' && stored !== undefined) return stored
+  const { credential, record } = demandStaged(stored, rotationId)
+  const stuck: RotationRecord = { ...record, state: 'STUCK', endedAt: now.toISOString(), code }
+  return { ...credential, rotations: ended(credential, stuck) }
+}
+
+/** Ends a rotation that is STUCK by making the version named the current one. Throws ROTATION_NOT_FOUND, ROTATION_NOT_STUCK, VERSION_REFUSED. */
+export function resolve(
+  stored: Credential | undefined,
+  rotationId: string,
+  versionId: string,
+  now: Date,
+  graceSeconds: number,
+): Credential {
+  const { credential, record } = demandRotation(stored, rotationId)
+  if (record.state !== 'STUCK') throw new RegcreddError('ROTATION_NOT_STUCK')
+  if (versionId === credential.pending) return commit(credential, rotationId, now, graceSeconds)
+  const rotations = ended(credential, closed(record, now))
+  if (versionId === credential.current) return relabel(credential, { pending: undefined, rotations })
+  if (versionId !== credential.previous) throw new RegcreddError('VERSION_REFUSED', 'no such version is stored')
+  return relabel(credential, { current: versionId, pending: undefined, previous: credential.current, rotations })
+}
+
+/** Deletes PREVIOUS, when its grace is over. Done twice it changes nothing. Throws ROTATION_NOT_FOUND, and ROTATION_SETTLED unless it was committed. */
+export function retire(stored: Credential | undefined, rotationId: string): Credential {
+  const { credential, record } = demandRotation(stored, rotationId)
+  if (record.state === 'RETIRED') return credential
+  if (record.state !== 'COMMITTED') throw new RegcreddError('ROTATION_SETTLED', 'it was not committed')
+  const rotations = ended(credential, { ...record, state: 'RETIRED' })
+  if (credential.previous === undefined) return { ...credential, rotations }
+  return relabel(credential, { previous: undefined, rotations })
 }
 
 export function findRotation(stored: Credential | undefined, rotationId: string): RotationRecord | undefined {
@@ -119,13 +175,24 @@ export function findRotation(stored: Credential | undefined, rotationId: string)
 
 /** The rotation that is under way: there is at most one. */
 export function activeRotation(stored: Credential | undefined): RotationRecord | undefined {
-  return stored?.rotations.find((record) => record.state === 'STAGED')
+  return stored?.rotations.find((record) => record.state === 'STAGED' || record.state === 'STUCK')
 }
 
 /** Throws ROTATION_ACTIVE, naming it, while a rotation is under way. */
 export function refuseWhileActive(stored: Credential | undefined): void {
   const active = activeRotation(stored)
   if (active !== undefined) throw new RegcreddError('ROTATION_ACTIVE', `rotation ${active.id}`)
+}
+
+/** As `refuseWhileActive`, but a login is a way out of STUCK. */
+export function refuseLogin(stored: Credential | undefined): void {
+  if (activeRotation(stored)?.state !== 'STUCK') refuseWhileActive(stored)
+}
+
+function demandStaged(stored: Credential | undefined, rotationId: string) {
+  const found = demandRotation(stored, rotationId)
+  if (found.record.state !== 'STAGED') throw new RegcreddError('ROTATION_SETTLED')
+  return found
 }
 
 function demandRotation(
@@ -135,31 +202,4 @@ function demandRotation(
   const record = findRotation(stored, rotationId)
   if (stored === undefined || record === undefined) throw new RegcreddError('ROTATION_NOT_FOUND')
   return { credential: stored, record }
-}
-
-/** The highest number ever given stands in the versions or, after an abort, in the newest rotation; so no number comes twice. */
-function newVersion(credential: Credential, login: Login, now: Date): Version {
-  const ids = [...credential.versions.map((version) => version.id), ...credential.rotations.map((r) => r.version)]
-  const highest = Math.max(0, ...ids.map((id) => Number(id.slice(1))))
-  const { username, secret, email, expiresAt, madeBy } = login
-  return {
-    id: `v${highest + 1}`,
-    username,
-    secret,
-    email,
-    createdAt: now.toISOString(),
-    ...(expiresAt === undefined ? {} : { expiresAt }),
-    ...(madeBy === undefined ? {} : { madeBy }),
-  }
-}
-
-/** Changes labels: one step of `seq`, and a version that no label points at is forgotten. */
-function relabel(before: Credential, change: Partial<Credential>): Credential {
-  const after = { ...before, ...change, seq: before.seq + 1 }
-  const labelled = [after.current, after.pending, after.previous]
-  return { ...after, versions: after.versions.filter((version) => labelled.includes(version.id)) }
-}
-
-function ended(credential: Credential, record: RotationRecord): RotationRecord[] {
-  return credential.rotations.map((other) => (other.id === record.id ? record : other))
 }

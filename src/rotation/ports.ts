@@ -32,3 +32,35 @@ export type AccountResult = {
 
 /** Writes CURRENT of `key` into every Secret that is to hold it. Never throws; failures are results. Gives an empty list where no cluster is configured. */
 export type Mirror = (key: string, signal: AbortSignal) => Promise<MirrorResult[]>
+
+/** A command of the operator's that changes a password at a registry: its words, run without a shell. */
+export type Hook = { command: string[]; timeoutMs: number }
+
+/** What a hook is told on its standard input, as one line of JSON; docs/rotation.md is its reference. */
+export type HookInput = {
+  action: 'apply' | 'retire'
+  /** `host` or `host/path`. */
+  registry: string
+  rotation: string
+  username: string
+  email: string | undefined
+  /** `apply`: that of CURRENT. `retire`: that of PREVIOUS, which goes. */
+  oldUsername: string
+  oldSecret: Secret
+  /** `apply`: what the registry is to take. `retire`: that of CURRENT. */
+  newSecret: Secret
+  /** `retire`: the rotation whose hook made PREVIOUS, if one did. */
+  madeBy: string | undefined
+}
+
+/**
+ * How a hook ended. `done`: exit 0; `made` where the registry chose the secret itself. `retry` (75) and `refused` (77): nothing was changed, says the
+ * hook. `unknown`: anything else; what it did must be found out. `isInFlight`: it was killed or lost, so what it sent may still take effect.
+ */
+export type HookEnd =
+  | { outcome: 'done'; made: { secret: Secret; username?: string; expiresAt?: string } | undefined; note: string }
+  | { outcome: 'retry' | 'refused'; note: string }
+  | { outcome: 'unknown'; isInFlight: boolean; note: string }
+
+/** Runs a hook to its end, or to its time limit or the signal, when its whole process group is killed. Never throws. */
+export type RunHook = (hook: Hook, input: HookInput, signal: AbortSignal) => Promise<HookEnd>

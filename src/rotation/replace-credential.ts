@@ -1,8 +1,10 @@
 import { RegcreddError } from '../errors.ts'
 import { versionOf } from '../keychain/credential.ts'
 import { type Actor, audited } from './acts.ts'
+import type { Login } from './labels.ts'
 import type { RotationParts } from './parts.ts'
-import { type Login, refuseWhileActive, replace } from './plan.ts'
+import { refuseLogin, replace } from './plan.ts'
+import { marked } from './points.ts'
 
 /** What a login left in the keychain. */
 export type Stored = { key: string; username: string; version: string; seq: number }
@@ -25,9 +27,10 @@ export async function replaceVerified(
     act,
     async () => {
       // Asked before the registry is: a password that cannot be stored is not sent anywhere.
-      refuseWhileActive(await parts.keychain.get(key))
+      refuseLogin(await parts.keychain.get(key))
       if (verify === 'required') await demandAccepted(parts, key, login, signal)
-      const stored = await parts.keychain.update(key, (before) => replace(before, key, login, parts.now()))
+      const put = () => parts.keychain.update(key, (before) => replace(before, key, login, parts.now()))
+      const stored = await marked(parts.pass, 'login', put)
       onStored()
       const current = stored && versionOf(stored, 'current')
       if (stored === undefined || current === undefined) throw new RegcreddError('KEYCHAIN_UNAVAILABLE')
@@ -38,7 +41,7 @@ export async function replaceVerified(
 }
 
 async function demandAccepted(parts: RotationParts, key: string, login: Login, signal: AbortSignal): Promise<void> {
-  const verdict = await parts.verify(key, login, signal)
+  const verdict = await marked(parts.pass, 'try a login', () => parts.verify(key, login, signal))
   if (verdict.outcome === 'accepted') return
   if (signal.aborted) throw new RegcreddError('SHUTTING_DOWN')
   if (verdict.outcome === 'rejected') throw new RegcreddError('CREDENTIAL_REFUSED', verdict.detail)

@@ -1,6 +1,6 @@
 import type { Actor } from './acts.ts'
 import type { DryRun } from './dry-run.ts'
-import type { Login } from './plan.ts'
+import type { Login } from './labels.ts'
 import type { Stored } from './replace-credential.ts'
 import type { Rotation } from './rotation.ts'
 import type { DryRunRequest, StartRequest } from './start-request.ts'

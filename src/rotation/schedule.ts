@@ -1,6 +1,3 @@
-import type { ErrorCode } from '../errors.ts'
-import type { Verdict } from './ports.ts'
-
 const FIRST_DELAY_MS = 2_000
 const PLATEAU_MS = 15_000
 const GROWTH = 1.5
@@ -16,10 +13,4 @@ export const MAX_TRIES = 100
 export function retryDelayMs(tries: number, elapsedMs: number, random: number): number {
   const growing = Math.min(PLATEAU_MS, FIRST_DELAY_MS * GROWTH ** (tries - 1))
   return Math.max(growing, elapsedMs / 8) * (0.9 + 0.2 * random)
-}
-
-/** Why a rotation is aborted when this was the registry's last word. */
-export function codeOf(verdict: Exclude<Verdict, { outcome: 'accepted' }>): ErrorCode {
-  if (verdict.outcome === 'rejected') return 'CREDENTIAL_REFUSED'
-  return verdict.outcome === 'unreachable' ? 'UPSTREAM_UNREACHABLE' : 'CREDENTIAL_UNVERIFIABLE'
 }

@@ -1,113 +1,165 @@
 import { type ErrorCode, RegcreddError } from '../errors.ts'
-import type { Version } from '../keychain/credential.ts'
-import { audited, daemonActor } from './acts.ts'
-import type { RotationParts } from './parts.ts'
-import { abort, commit, findRotation } from './plan.ts'
-import type { Verdict } from './ports.ts'
-import { codeOf, retryDelayMs } from './schedule.ts'
+import { type Credential, type RotationRecord, versionOf } from '../keychain/credential.ts'
+import { journalled, reach } from './act-journal.ts'
+import { applyOnce, type HookPast, pastOf } from './apply.ts'
+import { revoke } from './grace.ts'
+import { type Move, nextMove, type View } from './next-move.ts'
+import { patiently, pause } from './patience.ts'
+import { abort, commit, stick } from './plan.ts'
+import type { Hook, HookEnd, Verdict } from './ports.ts'
+import { tryVersion } from './probe.ts'
+import { act, type Run, readRun, stateIn, subjectOf } from './run.ts'
+import { retryDelayMs } from './schedule.ts'
 
-type Staged = { version: Version; startedAtMs: number; deadlineMs: number }
+type Staged = { stored: Credential; record: RotationRecord }
+type End = Extract<Move, { do: 'commit' | 'abort' | 'stick' }>
+type Said = Pick<View, 'pending' | 'current' | 'previous'>
+
+const NOTHING_SAID: Said = { pending: undefined, current: undefined, previous: undefined }
 
 /**
- * Brings a staged rotation to its end: tries PENDING at the registry until it is accepted, and commits; or until its deadline
- * has passed, and aborts. A refusal before the deadline decides nothing: the registry may learn the password later.
- * Returns early, with the rotation as it is, when the signal is aborted or somebody else has ended it. Never throws.
+ * Brings a staged rotation to its end: has the hook apply it where there is one, tries PENDING at the registry until it is accepted, and commits; or finds out
+ * that it will not be, and aborts or is stuck. A refusal before the deadline decides nothing: the registry may learn the password later.
+ * `isFresh`: PENDING was made a moment ago, and nobody can know it. Returns early, with the rotation as it is, when the signal is aborted or somebody
+ * else has ended it. Never throws.
  */
-export async function settle(parts: RotationParts, key: string, id: string, signal: AbortSignal): Promise<void> {
-  for (let tries = 1; !signal.aborted; tries += 1) {
-    const staged = await patiently(parts, key, id, () => readStaged(parts, key, id), signal)
+export async function settle(run: Run, { isFresh }: { isFresh: boolean }): Promise<void> {
+  const { parts, key, id, signal } = run
+  const first = await patiently(parts, key, id, () => readStaged(run), signal)
+  if (first === undefined) return
+  const pace = paceOf(run, first.record)
+  const hook = first.record.way === 'provided' ? undefined : parts.policyOf(key).hook
+  let past: HookPast = pastOf(parts.journal.of(id))
+  let said: Said = { ...NOTHING_SAID, ...(isFresh && hook !== undefined ? { pending: 'rejected' } : {}) }
+  for (let tries = 1; !signal.aborted; ) {
+    const staged = await patiently(parts, key, id, () => readStaged(run), signal)
     if (staged === undefined) return
     // Taken before the question: whatever is asked at or after the deadline was the last try.
-    const askedAtMs = parts.now().getTime()
-    const verdict = await ask(parts, key, id, staged.version, signal)
-    if (signal.aborted) return
-    if (verdict.outcome === 'accepted') {
-      await patiently(parts, key, id, () => commitAudited(parts, key, id, staged.version), signal)
-      return
-    }
-    if (verdict.outcome === 'unverifiable' || askedAtMs >= staged.deadlineMs) {
-      await patiently(parts, key, id, () => abortAudited(parts, key, id, codeOf(verdict)), signal)
-      return
-    }
-    const nowMs = parts.now().getTime()
-    const delayMs = retryDelayMs(tries, nowMs - staged.startedAtMs, parts.random())
-    await pause(parts, Math.max(0, Math.min(delayMs, staged.deadlineMs - nowMs)), signal)
-  }
-}
-
-/**
- * Tries something of our own (keychain, audit) until it works: what the registry said stands, and must not be lost over a locked keychain.
- * Bounded by the signal alone; after a restart the rotation is taken up where the keychain says it is.
- * Gives undefined when the signal is aborted, or when the rotation or its credential has come to an end meanwhile.
- */
-export async function patiently<T>(
-  parts: RotationParts,
-  key: string,
-  rotation: string | undefined,
-  act: () => Promise<T>,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  const sinceMs = parts.now().getTime()
-  for (let tries = 1; !signal.aborted; tries += 1) {
-    try {
-      return await act()
-    } catch (thrown) {
-      if (thrown instanceof RegcreddError && isEnd(thrown.code)) return undefined
-      parts.onFault(thrown, { key, rotation })
-      await pause(parts, retryDelayMs(tries, parts.now().getTime() - sinceMs, parts.random()), signal)
+    const isPastDeadline = pace.leftMs() <= 0
+    const move = nextMove({ ...said, ...past, hasHook: hook !== undefined, isPastDeadline })
+    switch (move.do) {
+      case 'ask': {
+        const verdict = await tryVersion(run, staged.stored, move.version)
+        if (signal.aborted) return
+        said = { ...said, [move.version]: verdict.outcome }
+        run.note(noteOf(move.version, verdict, tries))
+        continue
+      }
+      case 'run-hook': {
+        if (hook === undefined) throw new RegcreddError('INTERNAL', 'a hook is to run and there is none')
+        if (past.last !== undefined) await pace.pause(tries)
+        past = (await runHook(run, hook, staged)) ?? past
+        said = NOTHING_SAID
+        tries += 1
+        continue
+      }
+      case 'wait': {
+        await pace.pause(tries)
+        said = NOTHING_SAID
+        tries += 1
+        continue
+      }
+      default:
+        await end(run, staged, move)
+        return
     }
   }
-  return undefined
 }
 
-function isEnd(code: ErrorCode): boolean {
-  return code === 'ROTATION_SETTLED' || code === 'ROTATION_NOT_FOUND'
-}
-
-async function readStaged(parts: RotationParts, key: string, id: string): Promise<Staged | undefined> {
-  const stored = await parts.keychain.get(key)
-  const record = findRotation(stored, id)
-  if (record?.state !== 'STAGED') return undefined
-  const version = stored?.versions.find((candidate) => candidate.id === record.version)
-  if (version === undefined) throw new RegcreddError('KEYCHAIN_CORRUPT', 'a staged version is missing')
-  return { version, startedAtMs: Date.parse(record.startedAt), deadlineMs: Date.parse(record.deadline) }
-}
-
-async function ask(
-  parts: RotationParts,
-  key: string,
-  id: string,
-  version: Version,
-  signal: AbortSignal,
-): Promise<Verdict> {
-  try {
-    return await parts.verify(key, version, signal)
-  } catch (thrown) {
-    // Verify promises not to throw; if it does, that decides nothing about the password.
-    parts.onFault(thrown, { key, rotation: id })
-    return { outcome: 'unreachable', detail: 'the check itself failed' }
+/** Where time goes: by a clock that nobody sets, for the deadline must neither come early nor stay away when somebody sets the other one. */
+function paceOf({ parts, signal }: Run, record: RotationRecord) {
+  const startedAtMs = Date.parse(record.startedAt)
+  const lengthMs = Math.max(0, Date.parse(record.deadline) - startedAtMs)
+  const beganMs = parts.monotonicMs()
+  const ageMs = Math.min(Math.max(0, parts.now().getTime() - startedAtMs), lengthMs)
+  const elapsedMs = () => ageMs + parts.monotonicMs() - beganMs
+  const leftMs = () => lengthMs - elapsedMs()
+  return {
+    leftMs,
+    pause(tries: number): Promise<void> {
+      const delayMs = retryDelayMs(tries, elapsedMs(), parts.random())
+      const left = leftMs()
+      return pause(parts, left > 0 ? Math.min(delayMs, left) : delayMs, signal)
+    },
   }
 }
 
-function commitAudited(parts: RotationParts, key: string, id: string, version: Version): Promise<unknown> {
-  const act = {
-    actor: daemonActor,
-    action: 'rotation.commit' as const,
-    target: key,
-    detail: { rotation: id, version: version.id },
-  }
-  return audited(parts.onAct, act, () => parts.keychain.update(key, (stored) => commit(stored, id, parts.now())))
+async function runHook(run: Run, hook: Hook, staged: Staged): Promise<HookPast | undefined> {
+  const { parts, key, id, signal } = run
+  let ended: HookEnd | undefined
+  const applied = await patiently(
+    parts,
+    key,
+    id,
+    async () => {
+      if (ended === undefined) {
+        await applyOnce(run, hook, staged, (end) => {
+          ended = end
+        })
+      }
+      if (ended?.outcome === 'done') await reach(parts, 'APPLIED', subjectOf(run))
+      return ended
+    },
+    signal,
+  )
+  if (applied === undefined) return undefined
+  run.note(applied.note)
+  parts.onNote(applied.note, subjectOf(run))
+  return pastOf(parts.journal.of(id))
 }
 
-function abortAudited(parts: RotationParts, key: string, id: string, code: ErrorCode): Promise<unknown> {
-  const act = { actor: daemonActor, action: 'rotation.abort' as const, target: key, detail: { rotation: id, code } }
-  return audited(parts.onAct, act, () => parts.keychain.update(key, (stored) => abort(stored, id, code, parts.now())))
+async function end(run: Run, staged: Staged, move: End): Promise<void> {
+  const { parts, key, id, signal } = run
+  const now = () => {
+    if (move.do === 'commit') return commitNow(run, staged)
+    return move.do === 'abort' ? abortNow(run, move.code) : stickNow(run, move.code)
+  }
+  await patiently(parts, key, id, now, signal)
 }
 
-async function pause(parts: RotationParts, durationMs: number, signal: AbortSignal): Promise<void> {
-  try {
-    await parts.sleep(durationMs, signal)
-  } catch (thrown) {
-    if (!signal.aborted) throw thrown
-  }
+async function commitNow(run: Run, { stored, record: { version } }: Staged): Promise<void> {
+  const { parts, key, id } = run
+  const subject = subjectOf(run)
+  await reach(parts, 'APPLIED', subject)
+  await reach(parts, 'VERIFIED', subject)
+  await revokeForgotten(run, stored)
+  const { graceSeconds } = parts.policyOf(key)
+  const move = () => parts.keychain.update(key, (before) => commit(before, id, parts.now(), graceSeconds))
+  const done = () => journalled(parts, 'commit', subject, move, stateIn(run))
+  await act(run, { action: 'rotation.commit', detail: { version } }, done)
+}
+
+/** The PREVIOUS of an earlier rotation is forgotten by the commit; one that a hook has made is ended at the registry before, as well as may be. */
+async function revokeForgotten(run: Run, stored: Credential): Promise<void> {
+  const previous = versionOf(stored, 'previous')
+  const pending = versionOf(stored, 'pending')
+  if (previous === undefined || pending === undefined) return
+  // What a rollback takes back is in PENDING too.
+  if ([pending, versionOf(stored, 'current')].some((kept) => kept?.secret.equals(previous.secret))) return
+  const isTried = run.parts.journal.of(run.id).some(({ act, what }) => act === 'revoke' && what !== 'intent')
+  if (!isTried) await revoke(run, previous, pending)
+}
+
+async function abortNow(run: Run, code: ErrorCode): Promise<void> {
+  const { parts, key, id } = run
+  const drop = () => parts.keychain.update(key, (before) => abort(before, id, code, parts.now()))
+  const done = () => journalled(parts, 'abort', subjectOf(run), drop, stateIn(run))
+  await act(run, { action: 'rotation.abort', detail: { code } }, done)
+}
+
+async function stickNow(run: Run, code: ErrorCode): Promise<void> {
+  const { parts, key, id } = run
+  const note = () => parts.keychain.update(key, (before) => stick(before, id, code, parts.now()))
+  const done = () => journalled(parts, 'stick', subjectOf(run), note, stateIn(run))
+  await act(run, { action: 'rotation.stick', detail: { code } }, done)
+}
+
+async function readStaged(run: Run): Promise<Staged | undefined> {
+  const { stored, record } = await readRun(run)
+  return stored === undefined || record?.state !== 'STAGED' ? undefined : { stored, record }
+}
+
+function noteOf(version: keyof Said, verdict: Verdict | { outcome: 'absent' }, tries: number): string {
+  const detail = 'detail' in verdict ? `: ${verdict.detail}` : ''
+  return `${version.toUpperCase()} ${verdict.outcome}${detail} (try ${tries})`
 }

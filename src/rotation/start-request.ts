@@ -30,13 +30,15 @@ export function stageRequest(
   rotationId: string,
   request: StartRequest,
   now: Date,
+  shape: SecretShape = usualShape,
 ): Credential {
   const { username, email, expiresAt, idempotencyKey } = request
-  const secret = request.secret ?? generateSecret({ ...usualShape, ...request.generate })
+  const isGenerated = request.secret === undefined
+  const secret = request.secret ?? generateSecret({ ...shape, ...request.generate })
   return stage(stored, {
     rotationId,
-    way: request.secret === undefined ? 'generated' : 'provided',
-    login: { username, secret, email, expiresAt },
+    way: isGenerated ? 'generated' : 'provided',
+    login: { username, secret, email, expiresAt, madeBy: isGenerated ? rotationId : undefined },
     deadline: new Date(now.getTime() + request.deadlineSeconds * 1_000),
     idempotencyKey,
     bodyHash: idempotencyKey === undefined ? undefined : hashBody(bodyOf(request)),

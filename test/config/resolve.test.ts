@@ -17,6 +17,7 @@ describe('a configuration that is good', () => {
       upstream: new URL('https://reg.example.com'),
       serverName: undefined,
       ca: undefined,
+      clientCertificate: undefined,
       caFile: undefined,
       repositories: undefined,
       realms: [],
@@ -24,8 +25,15 @@ describe('a configuration that is good', () => {
       credential: 'optional',
       callers: undefined,
       fallback: 'never',
+      redirects: 'follow',
       canary: undefined,
-      limits: { connectTimeoutMs: 10_000, answerTimeoutMs: 30_000, maxConnections: 64 },
+      limits: { connectTimeoutMs: 10_000, answerTimeoutMs: 30_000, idleTimeoutMs: 30_000, maxConnections: 64 },
+      rotation: {
+        graceSeconds: 86_400,
+        generate: { length: 40, alphabet: 'alphanumeric' },
+        rotateEverySeconds: undefined,
+        warnBeforeSeconds: 1_209_600,
+      },
     })
     assert.deepEqual(proxy.listen, { host: '127.0.0.1', port: 5050 })
     assert.equal(proxy.callers, 'token')

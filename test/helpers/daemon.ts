@@ -71,6 +71,7 @@ export async function startDaemon({
     keychain: { store: 'file', path: join(folder, 'state/keychain.json'), keyFile },
     health: { listen: '127.0.0.1:0' },
     audit: { folder: join(folder, 'log') },
+    rotation: { journal: join(folder, 'state/rotation.journal') },
     ...config,
     admin: { socket, tokensFile: join(folder, 'state/admin-tokens.json'), ...(config['admin'] as object) },
     proxy: {

@@ -1,8 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
 import type { Act, Actor } from '../../src/rotation/acts.ts'
+import type { Journal } from '../../src/rotation/journal.ts'
+import { scanJournal, toJournalLine } from '../../src/rotation/journal-line.ts'
 import { createRotations } from '../../src/rotation/machine.ts'
 import type { RotationParts } from '../../src/rotation/parts.ts'
+import type { RotationPolicy } from '../../src/rotation/policy.ts'
 import type { MirrorResult, Verdict, Verify } from '../../src/rotation/ports.ts'
 import type { Rotations } from '../../src/rotation/rotations.ts'
 import type { StartRequest } from '../../src/rotation/start-request.ts'
@@ -14,12 +17,17 @@ export const admin: Actor = { via: 'admin-socket', name: 'jo' }
 /** Time that passes only while somebody sleeps. */
 export function createFakeTime(start = '2026-03-01T12:00:00.000Z') {
   let nowMs = Date.parse(start)
+  let monotonic = 0
   const slept: number[] = []
+  const rested: number[] = []
+  const sleepers = new Set<{ atMs: number; wake: () => void }>()
   return {
     slept,
     now: () => new Date(nowMs),
     pass: (durationMs: number) => {
       nowMs += durationMs
+      monotonic += durationMs
+      for (const sleeper of sleepers) if (sleeper.atMs <= monotonic) sleeper.wake()
     },
     sleep: async (durationMs: number, signal: AbortSignal) => {
       signal.throwIfAborted()
@@ -27,10 +35,28 @@ export function createFakeTime(start = '2026-03-01T12:00:00.000Z') {
       // A loop that has lost its bound stops here, and its test fails by its own time limit instead of burning on.
       if (slept.length > 2_000) await new Promise(() => {})
       nowMs += durationMs
+      monotonic += durationMs
       await setImmediate()
       signal.throwIfAborted()
     },
     random: () => 0.5,
+    monotonicMs: () => monotonic,
+    /** Somebody sets the clock: time does not pass by it. */
+    setClock: (byMs: number) => {
+      nowMs += byMs
+    },
+    rested,
+    /** Waits of hours and days: they last until `pass` has made that time pass. */
+    rest: async (durationMs: number, signal: AbortSignal) => {
+      signal.throwIfAborted()
+      rested.push(durationMs)
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const sleeper = { atMs: monotonic + durationMs, wake: resolve }
+      sleepers.add(sleeper)
+      signal.addEventListener('abort', () => reject(signal.reason))
+      await promise
+      sleepers.delete(sleeper)
+    },
   }
 }
 
@@ -60,6 +86,31 @@ export function createScriptedRegistry(username: string, password: string) {
   return registry
 }
 
+export const usualPolicy: RotationPolicy = {
+  hook: undefined,
+  generate: { length: 40, alphabet: 'alphanumeric' },
+  graceSeconds: 86_400,
+  rotateEverySeconds: undefined,
+  warnBeforeSeconds: 14 * 86_400,
+  canary: undefined,
+}
+
+/** A journal that ends with the process; its records go through the same text as in a file. */
+export function createMemoryJournal(now: () => Date): Journal & { text: () => string } {
+  let text = ''
+  const all = () => scanJournal(Buffer.from(text)).records
+  return {
+    text: () => text,
+    async write(entry) {
+      text += toJournalLine({ n: all().length + 1, time: now().toISOString(), ...entry })
+    },
+    of: (rotation) => all().filter((record) => record.rotation === rotation),
+    all,
+    ready: async () => undefined,
+    close: async () => undefined,
+  }
+}
+
 export type Bench = ReturnType<typeof createBench>
 
 /** Real rotations on a memory keychain, a scripted registry and time of our own. */
@@ -70,6 +121,8 @@ export function createBench(changes: Partial<RotationParts> = {}) {
   const faults: unknown[] = []
   const mirrored: string[] = []
   const results: MirrorResult[] = []
+  const notes: string[] = []
+  const policy = { ...usualPolicy }
   const parts: RotationParts = {
     keychain: createMemoryKeychain(),
     verify: registry.verify,
@@ -80,13 +133,20 @@ export function createBench(changes: Partial<RotationParts> = {}) {
     onAct: (act) => void acts.push(act),
     onFault: (fault) => void faults.push(fault),
     isListed: (key) => key === KEY,
+    journal: createMemoryJournal(time.now),
+    runHook: async () => ({ outcome: 'refused', note: 'no hook is played here' }),
+    onNote: (note) => void notes.push(note),
+    policyOf: () => policy,
+    pass: () => undefined,
     now: time.now,
+    monotonicMs: time.monotonicMs,
     sleep: time.sleep,
+    rest: time.rest,
     random: time.random,
     ...changes,
   }
   const rotations: Rotations = createRotations(parts)
-  return { parts, rotations, time, registry, acts, faults, mirrored, results, keychain: parts.keychain }
+  return { parts, rotations, time, notes, policy, registry, acts, faults, mirrored, results, keychain: parts.keychain }
 }
 
 export function login(password: string, username = 'ci') {

@@ -1,0 +1,129 @@
+import { RegcreddError } from '../errors.ts'
+import type { RotationRecord } from '../keychain/credential.ts'
+import { versionOf } from '../keychain/credential.ts'
+import { journalled } from './act-journal.ts'
+import type { Actor } from './acts.ts'
+import { pastOf } from './apply.ts'
+import type { Driver } from './driver.ts'
+import { type Found, find } from './find.ts'
+import type { RotationParts } from './parts.ts'
+import { abort, findRotation, resolve, stage } from './plan.ts'
+import { describeProbes, probeAll, tryVersion } from './probe.ts'
+import type { RollbackRequest } from './rotations.ts'
+import { act, stateIn } from './run.ts'
+
+export type Outcome = { key: string; record: RotationRecord }
+
+/** Drops PENDING, see `Rotations.abort`. */
+export async function abortOnRequest(
+  parts: RotationParts,
+  driver: Driver,
+  id: string,
+  actor: Actor,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const found = await find(parts, id)
+  const { key, record } = found
+  if (record.state === 'ABORTED') return found
+  const isDriven = record.state === 'STAGED'
+  const mayBeApplied = record.state === 'STUCK' || (record.way !== 'provided' && parts.policyOf(key).hook !== undefined)
+  if (mayBeApplied) {
+    await driver.stop(id)
+    if (!(await isCurrentGood(parts, id, signal))) {
+      if (isDriven) driver.drive(key, id, 'resumed')
+      throw new RegcreddError('ROTATION_APPLIED')
+    }
+  }
+  try {
+    const code = record.state === 'STUCK' ? 'NO_VERSION_WORKS' : 'ROTATION_ABORTED'
+    const drop = () => parts.keychain.update(key, (before) => abort(before, id, code, parts.now()))
+    const subject = { key, rotation: id }
+    const stored = await act({ parts, key, id }, { action: 'rotation.abort', actor }, () =>
+      journalled(parts, 'abort on request', subject, drop, stateIn({ id })),
+    )
+    await driver.stop(id)
+    return demand(key, findRotation(stored, id))
+  } catch (thrown) {
+    if (isDriven) driver.drive(key, id, 'resumed')
+    throw thrown
+  }
+}
+
+/** Whether PENDING may be dropped: no hook has begun to put something else into CURRENT's place, or CURRENT is seen to work. */
+async function isCurrentGood(parts: RotationParts, id: string, signal: AbortSignal): Promise<boolean> {
+  const { key, stored, record } = await find(parts, id)
+  if (record.state === 'STAGED' && pastOf(parts.journal.of(id)).last === undefined) return true
+  const verdict = await tryVersion({ parts, key, id, signal }, stored, 'current')
+  return verdict.outcome === 'accepted'
+}
+
+/** Stages PREVIOUS as a rotation of its own, see `Rotations.rollback`. */
+export async function stageRollback(
+  parts: RotationParts,
+  of: string,
+  id: string,
+  { deadlineSeconds, actor }: RollbackRequest,
+): Promise<Outcome> {
+  const { key } = await find(parts, of)
+  if (!parts.isListed(key)) throw new RegcreddError('REGISTRY_UNLISTED')
+  const now = parts.now()
+  const deadline = new Date(now.getTime() + deadlineSeconds * 1_000)
+  const stored = await act({ parts, key, id }, { action: 'rotation.start', detail: { rollbackOf: of }, actor }, () =>
+    journalled(
+      parts,
+      'stage a rollback',
+      { key, rotation: id },
+      () =>
+        parts.keychain.update(key, (before) => {
+          const login = previousOf(before, of)
+          const asked = { idempotencyKey: undefined, bodyHash: undefined }
+          return stage(before, { rotationId: id, way: 'rollback', rollbackOf: of, login, deadline, now, ...asked })
+        }),
+      () => ({ state: 'STAGED' }),
+    ),
+  )
+  return demand(key, findRotation(stored, id))
+}
+
+function previousOf(stored: Found['stored'] | undefined, of: string) {
+  const record = findRotation(stored, of)
+  const previous = stored && versionOf(stored, 'previous')
+  if (record === undefined || stored === undefined) throw new RegcreddError('ROTATION_NOT_FOUND')
+  if (record.state !== 'COMMITTED' && record.state !== 'RETIRED') {
+    throw new RegcreddError('ROLLBACK_IMPOSSIBLE', 'it was not committed')
+  }
+  if (record.version !== stored.current) {
+    throw new RegcreddError('ROLLBACK_IMPOSSIBLE', `${record.version} is not in force any more`)
+  }
+  if (previous === undefined) throw new RegcreddError('ROLLBACK_IMPOSSIBLE', 'PREVIOUS is gone')
+  return previous
+}
+
+/** Ends STUCK, see `Rotations.resolve`. */
+export async function resolveOnRequest(
+  parts: RotationParts,
+  id: string,
+  version: string,
+  actor: Actor,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { key, stored, record } = await find(parts, id)
+  if (record.state !== 'STUCK') throw new RegcreddError('ROTATION_NOT_STUCK')
+  const probes = await probeAll({ parts, key, id, signal }, stored)
+  const named = probes.find((probe) => probe.version === version)
+  if (named?.outcome !== 'accepted') {
+    const which = named === undefined ? `${version} is not stored; ` : ''
+    throw new RegcreddError('VERSION_REFUSED', `${which}${describeProbes(probes)}`)
+  }
+  const { graceSeconds } = parts.policyOf(key)
+  const move = () => parts.keychain.update(key, (before) => resolve(before, id, version, parts.now(), graceSeconds))
+  const after = await act({ parts, key, id }, { action: 'rotation.resolve', detail: { version }, actor }, () =>
+    journalled(parts, 'resolve', { key, rotation: id }, move, stateIn({ id })),
+  )
+  return demand(key, findRotation(after, id))
+}
+
+function demand(key: string, record: RotationRecord | undefined): Outcome {
+  if (record === undefined) throw new RegcreddError('ROTATION_NOT_FOUND')
+  return { key, record }
+}

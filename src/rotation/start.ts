@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto'
+import { RegcreddError } from '../errors.ts'
+import type { RotationRecord } from '../keychain/credential.ts'
+import { journalled } from './act-journal.ts'
+import { audited } from './acts.ts'
+import type { RotationParts } from './parts.ts'
+import { findRotation, refuseWhileActive } from './plan.ts'
+import { repeated, type StartRequest, sameRequest, stageRequest } from './start-request.ts'
+
+/** Stages what was asked for, or finds what the same request has staged before; see `Rotations.start`. */
+export async function startRotation(parts: RotationParts, key: string, request: StartRequest): Promise<RotationRecord> {
+  if (!parts.isListed(key)) throw new RegcreddError('REGISTRY_UNLISTED')
+  const policy = parts.policyOf(key)
+  if (request.secret === undefined && policy.hook === undefined) throw new RegcreddError('HOOK_NOT_CONFIGURED')
+  const id = randomUUID()
+  const act = { actor: request.actor, action: 'rotation.start' as const, target: key, detail: { rotation: id } }
+  return audited(
+    parts.onAct,
+    act,
+    async () => {
+      const now = await parts.keychain.get(key)
+      const earlier = repeated(now, request) && now && sameRequest(now, request)
+      if (earlier !== undefined) return earlier
+      // Asked before the journal is written: a refusal is no story of its own.
+      refuseWhileActive(now)
+      const put = () =>
+        parts.keychain.update(
+          key,
+          (before) => repeated(before, request) ?? stageRequest(before, id, request, parts.now(), policy.generate),
+        )
+      const stored = await journalled(parts, 'stage', { key, rotation: id }, put, (result) =>
+        findRotation(result, id) === undefined ? { outcome: 'repeated' } : { state: 'STAGED' },
+      )
+      const found = stored && (sameRequest(stored, request) ?? findRotation(stored, id))
+      if (found === undefined) throw new RegcreddError('KEYCHAIN_UNAVAILABLE', 'it gave back something else')
+      return found
+    },
+    (found) => ({ rotation: found.id, version: found.version }),
+  )
+}
