@@ -81,4 +81,20 @@ export const breaks: Break[] = [
     testFile: 'test/lane/slab.test.ts',
     test: 'memory of a connection that has ended goes to no other one, and does not count any more',
   },
+  {
+    name: 'load: back-pressure',
+    file: 'src/lane/answer.ts',
+    line: 'else if (!isRoom && !this.#isBlocked) this.#waitForRoom(response)',
+    instead: '',
+    testFile: 'test/proxy/load.test.ts',
+    test: 'a caller that stops reading stalls the registry and not the daemon’s memory, by the fast lane; all bytes come when it reads on',
+  },
+  {
+    name: 'load: connections of a burst',
+    file: 'src/lane/pool.ts',
+    line: 'if (this.#busy >= this.#limits.maxConnections) await this.#wait(signal)',
+    instead: 'if (this.#busy < 0) await this.#wait(signal)',
+    testFile: 'test/proxy/load.test.ts',
+    test: 'fifty pulls of one image at once, all cold, are one token request and no more connections than configured',
+  },
 ]
