@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net'
+import { connect as connectTcp, type LookupFunction, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { RegcreddError } from '../errors.ts'
 import { loseSlab, retireSlab, type Slab, takeSlab } from './slab.ts'
@@ -17,6 +17,8 @@ export type Place = {
   /** Asked for each connection; undefined for plain HTTP. */
   tls: (() => ConnectionOptions) | undefined
   connectTimeoutMs: number
+  /** For tests: another DNS. */
+  lookup?: LookupFunction
 }
 
 /** RFC 8305 § 5: how long one address is waited for before the next is tried beside it. */
@@ -46,8 +48,12 @@ export class Connection {
    * Connects, with TLS verified where `tls` is given.
    * @throws what the system or TLS says; UPSTREAM_TIMEOUT
    */
-  static async open({ host, port, tls, connectTimeoutMs }: Place): Promise<Connection> {
-    const families = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS }
+  static async open({ host, port, tls, connectTimeoutMs, lookup }: Place): Promise<Connection> {
+    const families = {
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
+      ...(lookup && { lookup }),
+    }
     const connection = new Connection((onread) =>
       tls === undefined
         ? connectTcp({ host, port, ...families, onread })

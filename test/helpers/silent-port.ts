@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const LISTENER = `require('node:net').createServer().listen({ host: process.argv[1], port: 0, backlog: 1 }, function () {
+  process.stdout.write(String(this.address().port) + '\\n')
+})`
+
+/** A port where whoever connects waits for ever, as behind a firewall that drops: its program is stopped and its queue is full. */
+export async function startSilentPort(host: string): Promise<{ port: number; close: () => Promise<void> }> {
+  const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const ended = once(child, 'close')
+  const [line] = await Promise.race([
+    once(child.stdout, 'data'),
+    ended.then(() => {
+      throw new Error(`nothing can listen on ${host}`)
+    }),
+  ])
+  const port = Number(line)
+  child.kill('SIGSTOP')
+  const waiting: Socket[] = []
+  const close = async () => {
+    for (const socket of waiting) socket.destroy()
+    child.kill('SIGKILL')
+    await ended
+  }
+  for (let place = 0; place < 64; place++) {
+    const socket = connect(port, host)
+    socket.on('error', () => undefined)
+    waiting.push(socket)
+    const isTaken = await Promise.race([once(socket, 'connect').then(() => true), sleep(300).then(() => false)])
+    if (!isTaken) return { port, close }
+  }
+  await close()
+  throw new Error('its queue does not fill')
+}
