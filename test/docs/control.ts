@@ -46,6 +46,8 @@ async function systemctl({ daemon, top }: { daemon: Daemon; top: string }, args:
     if (args.startsWith('enable'))
       await copyFile(join(top, 'etc/regcredd/keychain.key'), join(daemon.folder, 'keychain.key'))
     await daemon.start()
+    // The start has put its own there.
+    await writeFile(daemon.configFile, changed)
     await eventually('the mirror', async () => !(await daemon.rest('GET', '/v1/mirror')).body.stale, 20_000)
     return
   }
@@ -59,7 +61,11 @@ async function systemctl({ daemon, top }: { daemon: Daemon; top: string }, args:
 /** Puts a document's registries and cluster into the daemon's configuration; paths, ports and the registry's address stay the sandbox's. */
 async function configure(
   { daemon, registry, top }: { daemon: Daemon; registry: FakeRegistry; top: string },
-  fragment: { registries?: Record<string, unknown>[]; kubernetes?: Record<string, unknown> },
+  fragment: {
+    registries?: Record<string, unknown>[]
+    proxy?: Record<string, unknown>
+    kubernetes?: Record<string, unknown>
+  },
 ): Promise<void> {
   const file = JSON.parse(await readFile(daemon.configFile, 'utf8'))
   if (fragment.registries !== undefined) {
@@ -68,6 +74,7 @@ async function configure(
       upstream: registry.origin.origin,
     }))
   }
+  Object.assign(file.proxy, fragment.proxy)
   if (fragment.kubernetes !== undefined) {
     file.kubernetes = { ...fragment.kubernetes, kubeconfig: join(top, 'etc/regcredd/kubeconfig') }
   }

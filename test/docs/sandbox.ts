@@ -190,6 +190,7 @@ async function writeCommands(bin: string, control: string): Promise<void> {
   }
   await tool('curl')
   await tool('jq')
+  await optional(() => tool('openssl'))
   await optional(() => tool('kubectl'))
   await optional(() => tool('skopeo', '--policy "$HOME/policy.json"', '--registries-conf "$HOME/registries.conf"'))
   await write('control', `exec curl -fsS --data-binary @- "${control}/$1"`)
