@@ -2,12 +2,18 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AgentOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
-import type { AuthorizationV1Api, Cluster, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
+import type { AuthorizationV1Api, Cluster, CoordinationV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { RegcreddError } from '../errors.ts'
 import { systemCode } from './fault.ts'
 
 export type Client = typeof import('@kubernetes/client-node')
-export type Connection = { api: CoreV1Api; authorization: AuthorizationV1Api; client: Client; kubeConfig: KubeConfig }
+export type Connection = {
+  api: CoreV1Api
+  authorization: AuthorizationV1Api
+  coordination: CoordinationV1Api
+  client: Client
+  kubeConfig: KubeConfig
+}
 
 /** A kubeconfig file, re-read whenever its content changes. */
 export type Kubeconfig = {
@@ -36,6 +42,7 @@ export function openKubeconfig(path: string): Kubeconfig {
           kubeConfig,
           api: kubeConfig.makeApiClient(client.CoreV1Api),
           authorization: kubeConfig.makeApiClient(client.AuthorizationV1Api),
+          coordination: kubeConfig.makeApiClient(client.CoordinationV1Api),
         }
       }
       return current

@@ -9,8 +9,8 @@ import type { Found } from './plan.ts'
 import { foundOf } from './secrets.ts'
 import type { FoundAccount } from './service-account.ts'
 
-/** What is listed and watched, in the whole cluster: namespaces, or one kind's objects of one name. */
-export type Subject = { kind: 'namespaces' } | { kind: 'secrets' | 'serviceaccounts'; name: string }
+/** What is listed and watched: namespaces, or one kind's objects of one name in the whole cluster or in one namespace. */
+export type Subject = { kind: 'namespaces' } | { kind: 'secrets' | 'serviceaccounts'; name: string; namespace?: string }
 
 /** What a watch tells of an object; never its content. `namespace` is empty for a namespace itself. */
 export type Meta = {
@@ -146,7 +146,9 @@ async function send(
   query: Record<string, string>,
   signal: AbortSignal,
 ): Promise<{ text: () => Promise<string>; stream: () => ReadableStream<Uint8Array> }> {
-  const url = new URL(`${kubeConfig.getCurrentCluster()?.server.replace(/\/$/, '')}/api/v1/${subject.kind}`)
+  const within = subject.kind !== 'namespaces' && subject.namespace !== undefined
+  const path = within ? `namespaces/${subject.namespace}/${subject.kind}` : subject.kind
+  const url = new URL(`${kubeConfig.getCurrentCluster()?.server.replace(/\/$/, '')}/api/v1/${path}`)
   // RBAC takes this for a request for that name, so that a right on one name is enough.
   if (subject.kind !== 'namespaces') url.searchParams.set('fieldSelector', `metadata.name=${subject.name}`)
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
