@@ -4,6 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { placesInFolder } from '../helpers/leak-search.ts'
 import { run } from './regcredd.ts'
 
@@ -142,4 +143,43 @@ describe('regcredd keychain', () => {
         [],
       )
   })
+})
+
+test('a keyring is checked and backed up beside its daemon, and moved into a file once that has ended', {
+  skip: skipWithoutKeyring(),
+}, async (t) => {
+  const keyring = await startKeyring()
+  t.after(() => keyring.close())
+  const { DBUS_SESSION_BUS_ADDRESS = '', XDG_RUNTIME_DIR = '' } = keyring.env
+  const env = { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR }
+  const registries = HOSTS.map((host) => ({ host }))
+  const daemon = await startDaemon({ registries, config: { keychain: { store: 'os', timeoutMs: 5_000 } }, env })
+  t.after(() => daemon.close())
+  const at = (name: string) => join(daemon.folder, name)
+  for (const host of HOSTS) {
+    const body = { username: 'ci', password: PASSWORD, verify: false }
+    assert.equal((await daemon.rest('PUT', `/v1/registries/${host}/credential`, body)).status, 200)
+  }
+  const checked = await daemon.cli(['keychain', 'check', '--json'], { env })
+  assert.equal(JSON.parse(checked.stdout).credentials.length, 2, checked.stderr)
+  const backed = await daemon.cli(['keychain', 'backup', at('b'), '--passphrase-stdin'], { env, stdin: PASSPHRASE })
+  assert.equal(backed.code, 0, backed.stderr)
+  const target = ['--path', at('state/moved.json'), '--to-key-file', at('keychain.key'), '--delete-source', '--json']
+  const early = await daemon.cli(['keychain', 'migrate', '--to', 'file', ...target], { env })
+  assert.equal(early.code, 1)
+  assert.match(early.stderr, /another regcredd on this session bus uses the service name/)
+  await keyring.lock()
+  const locked = await daemon.cli(['keychain', 'check'], { env })
+  assert.deepEqual([locked.code, /KEYCHAIN_LOCKED/.test(locked.stderr)], [1, true], locked.stderr)
+  await keyring.unlock()
+  await daemon.stop()
+  const moved = await daemon.cli(['keychain', 'migrate', '--to', 'file', ...target], { env })
+  assert.equal(moved.code, 0, moved.stderr)
+  assert.equal(JSON.parse((await daemon.cli(['keychain', 'check', '--json'], { env })).stdout).credentials.length, 0)
+  const config = JSON.parse(await readFile(daemon.configFile, 'utf8'))
+  await writeFile(at('moved.json'), JSON.stringify({ ...config, keychain: JSON.parse(moved.stdout).keychain }))
+  const there = await daemon.cli(['keychain', 'check', '--config', at('moved.json'), '--json'])
+  assert.equal(JSON.parse(there.stdout).credentials.length, 2, there.stderr)
+  const usage = await daemon.cli(['keychain', 'rekey'], { env })
+  assert.deepEqual([usage.code, /only the store "file" has a key/.test(usage.stderr)], [64, true], usage.stderr)
 })

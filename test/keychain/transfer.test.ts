@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { RegcreddError } from '../../src/errors.ts'
 import { formatItem } from '../../src/keychain/item.ts'
 import type { Items } from '../../src/keychain/items.ts'
 import { createKeychain } from '../../src/keychain/keychain.ts'
@@ -82,6 +83,33 @@ test('what was put back over something newer is its content as a new change, wit
   const stored = await createKeychain(items).get(key)
   assert.deepEqual([stored?.seq, stored?.current, stored?.pending, stored?.versions.length], [8, 'v6', undefined, 1])
   assert.equal(passwordOf(stored), 'old')
+})
+
+test('whatever stands in an item, it is a credential, a deletion, or KEYCHAIN_CORRUPT, and never shown', () => {
+  const deleted = fc.record({ seq: fc.jsonValue(), version: fc.oneof(fc.nat(), fc.jsonValue()) }, { requiredKeys: [] })
+  const tombstone = fc.record({
+    schema: fc.constantFrom(1, 2),
+    key: fc.constantFrom('a.example', 'b.example'),
+    deleted,
+  })
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    tombstone.map((one) => JSON.stringify(one)),
+  )
+  fc.assert(
+    fc.property(text, (given) => {
+      try {
+        const entry = parseEntry('a.example', new Secret(given))
+        if ('tombstone' in entry) {
+          const again = parseEntry('a.example', formatTombstone('a.example', entry.tombstone))
+          assert.deepEqual(again, entry)
+        }
+      } catch (error) {
+        assert.ok(error instanceof RegcreddError && error.code === 'KEYCHAIN_CORRUPT', String(error))
+      }
+    }),
+  )
 })
 
 test('a migration deletes nothing from its source before the target has given everything back', async () => {
