@@ -36,8 +36,17 @@ export function skipWithoutKubernetes(): false | string {
   return skipWithout('kube-apiserver', 'etcd', 'kubectl')
 }
 
+/** `ca` is the path of the PEM file by which `certFile` is to be trusted; all are read at each start. */
+export type KubeApiserverTls = { certFile: string; keyFile: string; ca: string }
+
 /** Starts a real kube-apiserver with RBAC on an etcd of its own, both on 127.0.0.1; ready in about four seconds. */
-export async function startKubeApiserver(): Promise<KubeApiserver> {
+export async function startKubeApiserver({
+  args = [],
+  tls,
+}: {
+  args?: string[]
+  tls?: KubeApiserverTls
+} = {}): Promise<KubeApiserver> {
   const dir = await mkdtemp(join(tmpdir(), 'regcredd-kubernetes-'))
   const etcd = await startEtcd(dir)
   const tokens = { admin: randomBytes(16).toString('hex'), regcredd: randomBytes(16).toString('hex') }
@@ -46,6 +55,7 @@ export async function startKubeApiserver(): Promise<KubeApiserver> {
   const url = `https://127.0.0.1:${port}`
   let server: ServerProcess | undefined
   let kubeconfigs = 0
+  const caFile = tls?.ca ?? join(dir, 'apiserver.crt')
 
   const start = async () => {
     server = await startServer({
@@ -61,13 +71,15 @@ export async function startKubeApiserver(): Promise<KubeApiserver> {
         `--service-account-key-file=${files.serviceAccountKey}`,
         `--service-account-signing-key-file=${files.serviceAccountKey}`,
         '--service-cluster-ip-range=10.0.0.0/24',
+        ...(tls === undefined ? [] : [`--tls-cert-file=${tls.certFile}`, `--tls-private-key-file=${tls.keyFile}`]),
+        ...args,
       ],
       ready: /Serving securely on/,
     })
-    await untilReady(url, await readFile(join(dir, 'apiserver.crt'), 'utf8'), tokens.admin, server.log)
+    await untilReady(url, await readFile(caFile, 'utf8'), tokens.admin, server.log)
   }
   await start()
-  const ca = await readFile(join(dir, 'apiserver.crt'), 'utf8')
+  const ca = await readFile(caFile, 'utf8')
 
   const kubeconfig = async (user: KubeUser | { token: string }) => {
     kubeconfigs += 1

@@ -52,6 +52,7 @@ type Stored = {
     uid: string
     resourceVersion: string
     annotations?: Record<string, string>
+    labels?: Record<string, string>
     managedFields: { manager: string }[]
   }
   type: string
@@ -137,6 +138,45 @@ test('a foreign Secret is left alone until a person hands it over, and is then t
   const taken = await stored('foreign')
   assert.equal(taken.metadata.uid, theirs.metadata.uid)
   assert.equal(auths(taken)[REGISTRY]?.password, 'ours')
+})
+
+test('with `adopt` a foreign Secret is taken in place, and its other labels stay', { skip }, async () => {
+  const mirrors = [{ registries: [REGISTRY], namespaces: ['adopted'], adopt: true }]
+  const rig = await rigFor({ namespaces: ['adopted'], mirrors })
+  await createAsAPerson('adopted', 'theirs')
+  await api.kubectl(['label', 'secret', 'regcred', '-n', 'adopted', 'team=a'])
+  const theirs = await stored('adopted')
+  rig.store(REGISTRY, 'ours')
+  const [result] = await rig.run()
+  assert.deepEqual([result?.outcome, result?.detail], ['updated', 'adopted: regcredd had not made it'])
+  const taken = await stored('adopted')
+  assert.equal(taken.metadata.uid, theirs.metadata.uid)
+  assert.equal(taken.metadata.labels?.['team'], 'a')
+  assert.equal(auths(taken)[REGISTRY]?.password, 'ours')
+  assert.equal((await rig.run())[0]?.outcome, 'unchanged')
+})
+
+test('a namespace that is being deleted is told in words, and is no fault of the rights', { skip }, async () => {
+  const rig = await rigFor({ namespaces: ['going'] })
+  // Without a controller for namespaces it stays in this state.
+  await api.kubectl(['delete', 'namespace', 'going', '--wait=false'])
+  rig.store(REGISTRY, CANARY)
+  const [result] = await rig.run()
+  assert.equal(result?.outcome, 'failed')
+  assert.match(result?.detail ?? '', /the namespace is being deleted \(HTTP 403, Forbidden\)/)
+})
+
+test('two daemons with different names do not write over each other', { skip }, async () => {
+  const first = await rigFor({ namespaces: ['two-owners'] })
+  first.store(REGISTRY, 'one')
+  await first.run()
+  const mirrors = [{ registries: [REGISTRY], namespaces: ['two-owners'] }]
+  const second = await rigFor({ namespaces: [], mirrors, kubernetes: { owner: 'node-2' } })
+  second.store(REGISTRY, 'other')
+  const [result] = await second.run()
+  assert.equal(result?.outcome, 'foreign')
+  assert.match(result?.detail ?? '', /another regcredd of this cluster/)
+  assert.equal(auths(await stored('two-owners'))[REGISTRY]?.password, 'one')
 })
 
 test('a Secret of another type and an immutable one are reported with the remedy', { skip }, async () => {

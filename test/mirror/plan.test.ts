@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { CREDENTIALS_ANNOTATION, OWNER, OWNER_LABEL } from '../../src/mirror/ownership.ts'
+import {
+  CREDENTIALS_ANNOTATION,
+  claimOn,
+  formatOwner,
+  isSurelyOurs,
+  OWNER,
+  OWNER_ANNOTATION,
+  OWNER_LABEL,
+  SERVICE_ACCOUNTS_ANNOTATION,
+} from '../../src/mirror/ownership.ts'
 import { type Found, plan as planFor, type Step, type Wanted, type Writing } from '../../src/mirror/plan.ts'
 import { readWanted } from '../../src/mirror/wanted.ts'
 import { Secret } from '../../src/secret.ts'
@@ -95,6 +104,85 @@ for (const [signs, labels, annotations] of [
     assert.equal(plan(await wantedOf(['a.example', undefined]), { ...made(wanted), labels, annotations }).do, 'foreign')
   })
 }
+
+test('a Secret of another regcredd in the same cluster is left alone, and not even adopted', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }])
+  const theirs = made(wanted)
+  const annotations = { ...theirs.annotations, [OWNER_ANNOTATION]: 'node-2@uid-of-kube-system' }
+  for (const adopt of [false, true]) {
+    const step = plan(wanted, { ...theirs, annotations }, { adopt })
+    assert.equal(step.do, 'foreign')
+    assert.match(step.detail ?? '', /another regcredd.*remove annotation regcredd\.io\/owner/)
+  }
+})
+
+test('a Secret that was copied from another cluster is foreign although it carries our name, until it is adopted', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one', seq: 1 }])
+  const later = made(await wantedOf(['a.example', { password: 'far', seq: 9 }]))
+  const copied = { ...later, annotations: { ...later.annotations, [OWNER_ANNOTATION]: 'node-1@uid-far' } }
+  assert.match(plan(wanted, copied).detail ?? '', /copied from another cluster/)
+  const adopted = plan(wanted, copied, { adopt: true })
+  assert.ok(adopted.do === 'update', 'versions of another cluster count for nothing here')
+  assert.equal(adopted.writing.annotations[OWNER_ANNOTATION], formatOwner(HOLDER.owner))
+})
+
+test('an adopted Secret is written in place, and what it held goes', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }])
+  const theirs = { ...made(wanted), labels: {}, annotations: {}, content: new Secret('{"auths":{"a.example":{}}}') }
+  assert.equal(plan(wanted, theirs).do, 'foreign')
+  const step = plan(wanted, theirs, { adopt: true })
+  assert.ok(step.do === 'update')
+  assert.deepEqual([step.uid, step.resourceVersion, step.drift], ['uid-1', '1', false])
+  assert.match(step.detail ?? '', /^adopted/)
+  assert.deepEqual(serversOf(after(step, theirs)), ['a.example'])
+})
+
+test('a Secret that holds other registries is not adopted, since they would be lost', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }], ['b.example', undefined])
+  const content = new Secret('{"auths":{"a.example":{},"b.example":{},"other.example":{}}}')
+  const step = plan(wanted, { ...made(wanted), labels: {}, annotations: {}, content }, { adopt: true })
+  assert.equal(step.do, 'foreign')
+  assert.match(step.detail ?? '', /an entry for a registry that this mirror does not have/)
+  assert.ok(!step.detail?.includes('other.example'))
+})
+
+test('a Secret of another type is never adopted', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }])
+  const step = plan(wanted, { ...made(wanted), labels: {}, annotations: {}, type: 'Opaque' }, { adopt: true })
+  assert.match(step.detail ?? '', /choose another secretName/)
+  assert.equal(step.do, 'foreign')
+})
+
+test('a Secret of ours from before owners were written down is signed at the next look', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }])
+  const found = made(wanted)
+  const annotations = { [CREDENTIALS_ANNOTATION]: found.annotations[CREDENTIALS_ANNOTATION] ?? '' }
+  const step = plan(wanted, { ...found, annotations })
+  assert.ok(step.do === 'update' && !step.drift)
+  assert.equal(plan(wanted, after(step)).do, 'unchanged')
+})
+
+test('the ServiceAccounts that name a Secret are written down in it', async () => {
+  const wanted = await wantedOf(['a.example', { password: 'one' }])
+  const serviceAccounts = ['default', 'builder', 'default']
+  const step = plan(wanted, made(wanted), { serviceAccounts })
+  assert.ok(step.do === 'update')
+  assert.equal(step.writing.annotations[SERVICE_ACCOUNTS_ANNOTATION], '["builder","default"]')
+  assert.equal(plan(wanted, after(step), { serviceAccounts }).do, 'unchanged')
+})
+
+test('whatever stands in the owner annotation, only our very own name and cluster make a Secret surely ours', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.constantFrom('node-1', 'node-1@', '@uid-of-kube-system')), (text) => {
+      const labels = { [OWNER_LABEL]: OWNER }
+      const annotations = { [CREDENTIALS_ANNOTATION]: '{}', [OWNER_ANNOTATION]: text }
+      assert.equal(isSurelyOurs(labels, annotations, HOLDER.owner), text === 'node-1@uid-of-kube-system')
+      assert.ok(!isSurelyOurs(labels, annotations, { ...HOLDER.owner, cluster: undefined }))
+      assert.ok(!isSurelyOurs({}, annotations, HOLDER.owner))
+    }),
+  )
+  assert.equal(claimOn({}, {}, HOLDER.owner), 'none')
+})
 
 test('a Secret that is handed over by label and empty annotation is taken in place', async () => {
   const wanted = await wantedOf(['a.example', { password: 'one' }])

@@ -124,6 +124,25 @@ test('before an orphan is deleted its namespace is read again, and a label that 
   assert.equal(cluster.writes().filter(({ method }) => method === 'DELETE').length, 0)
 })
 
+test('an orphan that somebody took over while the watch was silent is left to him', async (t) => {
+  const { cluster, rig } = await rigOn(t, {
+    mirrors: [{ registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } }],
+    kubernetes: { orphansAfterMs: 300 },
+  })
+  cluster.setNamespace('a', { pull: 'yes' })
+  rig.start()
+  await until(() => passwordIn(cluster, 'a') === 'one', 5_000)
+  cluster.setNamespace('a', {})
+  await until(() => rig.results()[0]?.outcome === 'orphan', 5_000)
+  cluster.setMute(true)
+  const ours = cluster.get('secrets', 'a', 'regcred')
+  assert.ok(ours !== undefined)
+  const annotations = { ...ours.metadata.annotations, 'regcredd.io/owner': 'node-2@elsewhere' }
+  cluster.store('secrets', { ...ours, metadata: { ...ours.metadata, annotations } })
+  await until(() => rig.changes.at(-1)?.detail === 'not ours any more, and left as it is', 5_000)
+  assert.equal(passwordIn(cluster, 'a'), 'one')
+})
+
 for (const [what, annotations] of [
   ['of another owner', { 'regcredd.io/credentials': '{}', 'regcredd.io/owner': 'node-2@uid-2' }],
   ['of the same name in another cluster', { 'regcredd.io/credentials': '{}', 'regcredd.io/owner': 'node-1@uid-far' }],
