@@ -76,7 +76,8 @@ export const catalogue = {
   },
   KEYCHAIN_NEWER: {
     status: 409,
-    message: 'the keychain holds credentials that are newer than, or differ from, those to be put in; nothing was changed',
+    message:
+      'the keychain holds credentials that are newer than, or differ from, those to be put in; nothing was changed',
   },
   BACKUP_UNREADABLE: { status: 422, message: 'the backup cannot be opened' },
   // What the registry, its token server or its store did
@@ -162,6 +163,16 @@ export const catalogue = {
   NO_VERSION_WORKS: { status: 502, message: 'the registry accepts none of the stored versions' },
   IDEMPOTENCY_CONFLICT: { status: 409, message: 'this Idempotency-Key was used with another body' },
   KUBERNETES_NOT_CONFIGURED: { status: 404, message: 'no Kubernetes cluster is configured' },
+  FLEET_UNAVAILABLE: {
+    status: 503,
+    message: 'the fleet cannot be told of this change of a credential, so it is not made',
+  },
+  FLEET_CONFLICT: {
+    status: 409,
+    message: 'what the fleet holds of this credential does not go with what this node holds',
+  },
+  FLEET_NOT_SHARED: { status: 409, message: 'the credential of this registry is not held on this node' },
+  ROTATION_ELSEWHERE: { status: 409, message: 'another node of the fleet drives this rotation' },
   KUBERNETES_FAILED: { status: 502, message: 'the Kubernetes API did not do what was asked' },
   // The daemon and its command line
   AUDIT_UNAVAILABLE: {

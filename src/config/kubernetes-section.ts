@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { fleetSection } from './fleet-section.ts'
 
 const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
 
@@ -51,7 +52,10 @@ export const mirrorEntry = z.strictObject({
 /** The section `kubernetes` of the configuration file. */
 export const kubernetes = z.strictObject({
   kubeconfig: z.string().describe('Path of a kubeconfig file.'),
-  mirrors: z.array(mirrorEntry).min(1).describe('Which credentials go into which Secrets.'),
+  mirrors: z
+    .array(mirrorEntry)
+    .default([])
+    .describe('Which credentials go into which Secrets. Empty only where there is a `fleet`.'),
   owner: z
     .string()
     .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, 'must be letters, digits, `.`, `_` and `-`, at most 63')
@@ -67,4 +71,9 @@ export const kubernetes = z.strictObject({
     .default([])
     .describe('Names that Secrets were mirrored under before; what is still there of ours is deleted as an orphan.'),
   resyncIntervalMs: milliseconds(300_000).describe('How often all Secrets are compared and repaired.'),
+  fleet: fleetSection
+    .optional()
+    .describe(
+      'The nodes that share their credentials by way of this cluster, with the same `kubernetes` on all of them. Absent: this node is alone.',
+    ),
 })

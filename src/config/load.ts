@@ -8,6 +8,7 @@ import type { Config, ListedRegistry, ListenAddress } from './config.ts'
 import { resolveEgress } from './egress.ts'
 import { egressSection } from './egress-section.ts'
 import { checkAbsolute, type ReadFile, readText } from './files.ts'
+import { resolveFleet } from './fleet.ts'
 import { formProblems } from './form.ts'
 import { mirrorEntry } from './kubernetes-section.ts'
 import { checkSecretName, resolveMirrors } from './mirror-entry.ts'
@@ -167,7 +168,10 @@ function resolveKubernetes(
   for (const [index, name] of (kubernetes?.formerSecretNames ?? []).entries()) {
     checkSecretName(name, `kubernetes.formerSecretNames[${index}]`, report)
   }
-  return kubernetes && { ...kubernetes, mirrors }
+  const fleet = kubernetes?.fleet && resolveFleet(kubernetes.fleet, 'kubernetes.fleet', listed, report)
+  const isIdle = kubernetes !== undefined && kubernetes.mirrors.length === 0 && value['fleet'] === undefined
+  if (isIdle && entries.length === 0) report('kubernetes.mirrors', 'names nothing to mirror, and there is no `fleet`')
+  return kubernetes && { ...kubernetes, mirrors, fleet }
 }
 
 /** Parses a part; where a key of it is bad, parses it without that key, so that the other keys are checked too. */

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { mirrorEntry } from './kubernetes-section.ts'
+import { checkSelectorLabels } from './label.ts'
 import type { Report } from './problem.ts'
 import { resolveName } from './registry-entry.ts'
 
@@ -9,9 +10,6 @@ export type MirrorEntry = z.output<typeof mirrorEntry>
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
 const PATTERN = /^(?=.{1,63}$)[a-z0-9*-]+$/
-/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set */
-const LABEL_KEY = /^(?:(?=[^/]{1,253}\/)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?$/
-const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?)?$/
 
 const HINTS = {
   object: 'lower case letters, digits, hyphens and dots, at most 253',
@@ -36,7 +34,9 @@ export function resolveMirrors(
         report(`${at}.serviceAccounts[${index}]`, 'is no name of a ServiceAccount', HINTS.object)
     }
     checkNamespaces(entry, at, claims, report)
-    checkSelector(entry, at, report)
+    if (entry.namespaceSelector !== undefined) {
+      checkSelectorLabels(entry.namespaceSelector, `${at}.namespaceSelector`, report)
+    }
     return { ...entry, registries: resolveMirrored(entry.registries, `${at}.registries`, listed, report) }
   })
 }
@@ -63,22 +63,6 @@ function checkNamespaces(entry: MirrorEntry, at: string, claims: Map<string, str
     const earlier = claims.get(claim)
     if (earlier === undefined) claims.set(claim, place)
     else report(place, `names the same Secret as ${earlier}`, 'put all registries of one Secret into one mirror')
-  }
-}
-
-function checkSelector({ namespaceSelector }: MirrorEntry, at: string, report: Report): void {
-  if (namespaceSelector === undefined) return
-  const place = `${at}.namespaceSelector`
-  for (const [key, value] of Object.entries(namespaceSelector.matchLabels)) {
-    if (!LABEL_KEY.test(key) || !LABEL_VALUE.test(value)) report(`${place}.matchLabels`, 'holds what is no label')
-  }
-  for (const [index, { key, operator, values }] of namespaceSelector.matchExpressions.entries()) {
-    const one = `${place}.matchExpressions[${index}]`
-    if (!LABEL_KEY.test(key)) report(`${one}.key`, 'is no label')
-    if (values.some((value) => !LABEL_VALUE.test(value))) report(`${one}.values`, 'holds what is no value of a label')
-    const takesValues = operator === 'In' || operator === 'NotIn'
-    if (takesValues && values.length === 0) report(`${one}.values`, `must not be empty with ${operator}`)
-    if (!takesValues && values.length > 0) report(`${one}.values`, `must be empty with ${operator}`)
   }
 }
 
