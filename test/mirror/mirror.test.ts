@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
 import {
   type KubeApiserver,
@@ -259,6 +260,7 @@ test('many rotations at once and a resync end with the newest password, without 
   for (let n = 1; n <= 15; n += 1) {
     rig.store(REGISTRY, `p${n}`)
     runs.push(rig.run())
+    await setImmediate()
   }
   const results = (await Promise.all(runs)).flat()
   assert.deepEqual(

@@ -160,8 +160,8 @@ for (const [what, annotations] of [
     await setTimeout(150)
     assert.deepEqual(cluster.get('secrets', 'elsewhere', 'regcred'), theirs)
     assert.deepEqual(
-      rig.results().map(({ namespace }) => namespace),
-      ['team-a'],
+      [...rig.results(), ...rig.changes].map(({ namespace }) => namespace),
+      ['team-a', 'team-a'],
     )
   })
 }
