@@ -105,4 +105,20 @@ export const breaks: Break[] = [
     testFile: 'test/admin/listen-tls.test.ts',
     test: 'a renewed certificate is in force without a restart; one that has no key stays out',
   },
+  {
+    name: 'admin: streams are bounded',
+    file: 'src/admin/stream.ts',
+    line: "if (open >= MAX_STREAMS) throw new RegcreddError('TOO_MANY_STREAMS', undefined, { retryAfterS: 10 })",
+    instead: '',
+    testFile: 'test/admin/rotation-stream.test.ts',
+    test: 'there are 32 streams at most, and one that ends makes room',
+  },
+  {
+    name: 'admin: answers have the form of the document',
+    file: 'src/admin/describe-rotation.ts',
+    line: 'graceEndsAt: graceEndsAt ?? null,',
+    instead: '',
+    testFile: 'test/admin/real-answers.test.ts',
+    test: 'logins, rotations, tokens, readings, and what is refused',
+  },
 ]
