@@ -210,7 +210,20 @@ test('whatever a registry writes into Location, the client is told of an allowed
       ':',
     ],
   )
-  const location = fc.array(part, { maxLength: 7 }).map((parts) => parts.join(''))
+  // Half of them are well-formed, so that each part of a URL is looked at.
+  const wellFormed = fc
+    .tuple(
+      fc.constantFrom('http:', 'https:'),
+      fc.constantFrom('', 'u@', 'u:p@', ':p@'),
+      fc.constantFrom('127.0.0.2', '127.0.0.3', '2130706434', '[::ffff:127.0.0.2]', '[::1]'),
+      fc.constantFrom('', ':80', ':5000'),
+      fc.constantFrom('/x', '/x?X=1', '/x#f'),
+    )
+    .map(([scheme, user, host, port, rest]) => `${scheme}//${user}${host}${port}${rest}`)
+  const location = fc.oneof(
+    wellFormed,
+    fc.array(part, { maxLength: 7 }).map((parts) => parts.join('')),
+  )
   await fc.assert(
     fc.asyncProperty(location, async (text) => {
       redirectTo(encodeLatin1(text))

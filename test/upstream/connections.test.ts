@@ -31,6 +31,8 @@ async function startServer(t: TestContext, place: { host: string; port?: number 
   const answer = (request: { url?: string | undefined }, response: import('node:http').ServerResponse) =>
     void setTimeout(() => response.writeHead(200, { 'content-length': 2 }).end('{}'), request.url === '/slow' ? 50 : 0)
   const server = tls === undefined ? createHttpServer(answer) : createHttpsServer(tls, answer)
+  // Who ends an idle connection must be we.
+  server.keepAliveTimeout = 60_000
   server.on('connection', (socket: Socket) => {
     accepted += 1
     open.add(socket)
