@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Daemon, startDaemon } from '../helpers/daemon.ts'
 import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
-import { placesInFolder } from '../helpers/leak-search.ts'
+import { type ProcessSampler, placesInFolder, sampleProcesses } from '../helpers/leak-search.ts'
 import { run } from './regcredd.ts'
 
 const PASSPHRASE = 'passphrase-canary-4711'
@@ -16,6 +16,7 @@ describe('regcredd keychain', () => {
   let daemon: Daemon
   const at = (name: string) => join(daemon.folder, name)
   const seen: string[] = []
+  let sampler: ProcessSampler
 
   async function keychain(args: string[], stdin = '') {
     const outcome = await daemon.cli(['keychain', ...args], { stdin })
@@ -27,11 +28,15 @@ describe('regcredd keychain', () => {
     daemon.rest('PUT', `/v1/registries/${host}/credential`, { username: 'ci', password, verify: false })
 
   before(async () => {
+    sampler = sampleProcesses()
     daemon = await startDaemon({ registries: HOSTS.map((host) => ({ host })) })
     for (const host of HOSTS) assert.equal((await put(host, PASSWORD)).status, 200)
     await writeFile(at('passphrase'), `${PASSPHRASE}\n`, { mode: 0o600 })
   })
-  after(() => daemon.close())
+  after(async () => {
+    sampler.stop()
+    await daemon.close()
+  })
 
   test('check and backup work beside a running daemon; what would write says that it must be stopped', async () => {
     const checked = await keychain(['check', '--json'])
@@ -132,8 +137,11 @@ describe('regcredd keychain', () => {
     assert.equal(elsewhere.code, 78)
   })
 
-  test('neither a passphrase nor a password nor a key was shown, or written anywhere in clear', async () => {
+  test('neither a passphrase nor a password was shown, or written anywhere in clear, or stood among arguments or in an environment', async () => {
+    const mistake = `--passphrase=${PASSPHRASE}`
+    assert.ok(sampler.commands().some((command) => command.includes('keychain restore')))
     const places = [
+      ...sampler.places().filter(({ content }) => !content.includes(mistake)),
       ...seen.map((content) => ({ name: 'output', content })),
       ...placesInFolder('files', daemon.folder).filter(({ name }) => !/\/(passphrase|open)$/.test(name)),
     ]
