@@ -1,6 +1,7 @@
 import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Journal } from './journal.ts'
 import { marked, type Pass } from './points.ts'
+import { reachedStates } from './reached.ts'
 import type { RotationState } from './state.ts'
 
 /** The rotation that a record is of. */
@@ -48,12 +49,7 @@ export async function journalled<T>(
 /** Notes a state that no item holds; throws JOURNAL_UNAVAILABLE. Twice is once. */
 export async function reach(parts: ActParts, state: RotationState, { key, rotation }: Subject): Promise<void> {
   const { journal, pass } = parts
-  const records = journal.of(rotation)
-  // What was reached before the item was put back, from a backup for instance, must be reached again.
-  const sinceTold = records.slice(
-    records.findLastIndex((record) => record.what === 'told' && record.state !== undefined) + 1,
-  )
-  if (sinceTold.some((record) => record.what !== 'intent' && record.state === state)) return
+  if (reachedStates(journal.of(rotation)).some((one) => one.state === state)) return
   await marked(pass, 'journal: reach', () => journal.write({ what: 'reached', key, rotation, state }))
 }
 

@@ -12,6 +12,7 @@ import { createMirrorRuns } from './mirror-runs.ts'
 import type { RotationParts } from './parts.ts'
 import { remove } from './plan.ts'
 import { marked } from './points.ts'
+import { reachedStates } from './reached.ts'
 import { replaceVerified } from './replace-credential.ts'
 import { takeUpAll } from './resume.ts'
 import { describeRotation, hasEnded, type Rotation } from './rotation.ts'
@@ -37,9 +38,7 @@ export function createRotations(outside: RotationParts): Rotations {
   }
 
   function describe({ key, record }: { key: string; record: RotationRecord }): Rotation {
-    const reached = parts.journal
-      .of(record.id)
-      .flatMap(({ what, state, time }) => (what === 'intent' || state === undefined ? [] : [{ state, at: time }]))
+    const reached = reachedStates(parts.journal.of(record.id))
     const note = driver.noteOf(record.id)
     return describeRotation(key, record, { reached, note, mirror: mirrorRuns.resultsOf(key, record.id) })
   }

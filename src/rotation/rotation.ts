@@ -77,8 +77,9 @@ export function hasEnded({ state }: Pick<Rotation, 'state'>): boolean {
  * between two states of the item.
  */
 export function stepsOf(record: RotationRecord, reached: ReachedState[]): ReachedState[] {
-  const told = (...states: RotationState[]) => reached.filter(({ state }) => states.includes(state))
-  const after = (...states: RotationState[]) => told(...states).filter(({ at }) => at >= (record.endedAt ?? ''))
+  // After a restart the mirror runs again: what was reached first counts.
+  const told = (...states: RotationState[]) =>
+    states.flatMap((state) => reached.find((one) => one.state === state) ?? [])
   const ended = (state: RotationState): ReachedState => ({ state, at: record.endedAt ?? record.startedAt })
   const before = [{ state: 'STAGED' as const, at: record.startedAt }, ...told('APPLIED', 'VERIFIED')]
   switch (record.state) {
@@ -89,11 +90,11 @@ export function stepsOf(record: RotationRecord, reached: ReachedState[]): Reache
     case 'STUCK':
       return [...before, ended('STUCK')]
     case 'COMMITTED':
-      return [...before, ...told('STUCK'), ended('COMMITTED'), ...after('MIRRORED', 'GRACE')]
+      return [...before, ...told('STUCK'), ended('COMMITTED'), ...told('MIRRORED', 'GRACE')]
     case 'RETIRED': {
-      const [retired] = after('RETIRED')
+      const [retired] = told('RETIRED')
       const last: ReachedState = retired ?? { state: 'RETIRED', at: record.graceEndsAt ?? ended('RETIRED').at }
-      return [...before, ...told('STUCK'), ended('COMMITTED'), ...after('MIRRORED', 'GRACE'), last]
+      return [...before, ...told('STUCK'), ended('COMMITTED'), ...told('MIRRORED', 'GRACE'), last]
     }
   }
 }
