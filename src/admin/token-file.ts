@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { errnoOf, RegcreddError } from '../errors.ts'
-import { replaceFile } from '../keychain/replace-file.ts'
+import { replaceFile, sweepLeftovers } from '../keychain/replace-file.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 
@@ -30,6 +30,7 @@ export async function readTokenFile(path: string): Promise<KeptToken[]> {
     if ((mode & 0o077) !== 0) throw unavailable(path, 'others may use it; chmod 0600')
     if (size > MAX_FILE_BYTES) throw unavailable(path, 'it is larger than 1 MiB')
     text = await readFile(path, 'utf8')
+    await sweepLeftovers(path)
   } catch (thrown) {
     if (errnoOf(thrown) === 'ENOENT') return []
     throw thrown instanceof RegcreddError ? thrown : unavailable(path, `cannot be read (${errnoOf(thrown)})`, thrown)

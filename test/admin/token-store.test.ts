@@ -145,6 +145,14 @@ test('a file that is broken, open to others or of a later version lets nobody in
   assert.equal((await open()).check(shown).id, asked.id)
 })
 
+test('what a killed daemon left beside the file goes at the next start', async (context) => {
+  const { folder, path, open } = await setting(context)
+  await (await open()).add(newToken().asked)
+  await writeFile(`${path}.0123456789abcdef.tmp`, 'half', { mode: 0o600 })
+  await open()
+  assert.deepEqual(await readdir(folder), ['admin-tokens.json'])
+})
+
 test('the file is cut at every byte: it lets in whom it held, or nobody', async (context) => {
   const { path, open } = await setting(context)
   const { shown, asked } = newToken()
