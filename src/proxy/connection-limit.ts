@@ -1,16 +1,13 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { tcpUnder } from './tcp-under.ts'
 
 /**
  * Keeps a server's connections below `maxConnections` in such a way that connections which ask for nothing (half-open heads, idle
  * keep-alive) cannot starve those that do: the longest idle one makes room for a new one, and a new one is refused only when all
- * are at work. Requests may come by a socket of another layer: `connectionUnder` gives the connection that was accepted for it.
+ * are at work.
  */
-export function limitConnections(
-  server: Server,
-  maxConnections: number,
-  connectionUnder: (socket: Socket) => Socket,
-): void {
+export function limitConnections(server: Server, maxConnections: number): void {
   /** Connections without a request under way, the longest idle first. */
   const idle = new Set<Socket>()
   let open = 0
@@ -34,7 +31,7 @@ export function limitConnections(
     return requests
   }
   server.on('request', (request, response) => {
-    const socket = connectionUnder(request.socket)
+    const socket = tcpUnder(request.socket)
     count(socket, 1)
     idle.delete(socket)
     response.once('close', () => {

@@ -70,7 +70,7 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
     const served = serve(request, response, certificateOf, parts).finally(() => underWay.delete(served))
     underWay.add(served)
   })
-  limitConnections(server, limits.maxConnections, tls?.connectionUnder ?? ((socket) => socket))
+  limitConnections(server, limits.maxConnections)
   // Without it node invites the body first (100 Continue), which no pull has.
   server.on('checkContinue', (request, response) => void server.emit('request', request, response))
   server.on('connect', (_request, socket) => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import { tcpUnder } from './tcp-under.ts'
 import type { Streamed, UpstreamAnswer } from './upstream-answer.ts'
 
 /** An answer that node:http has read the head of. */
@@ -30,7 +31,7 @@ async function stream(
   const endsByClosing = !response.chunkedEncoding && !response.hasHeader('content-length')
   answer.once('error', () => {
     brokenBy ??= 'registry'
-    if (endsByClosing) response.socket?.resetAndDestroy()
+    if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()
   })
   response.once('close', () => {
     brokenBy ??= 'caller'

@@ -3,13 +3,12 @@ import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { judgeCertificate, type ShownCertificate } from './client-certificate.ts'
+import { isOver } from './tcp-under.ts'
 import { contextOptions, type TlsFiles, type TlsMaterial } from './tls-files.ts'
 
 export type TlsServer = {
   server: Server
   certificateOf(socket: Socket): ShownCertificate
-  /** The connection that a request's socket speaks TLS over: what is accepted, counted and cut. */
-  connectionUnder(socket: Socket): Socket
   /** Ends what has not come to its first request, since a server that closes would wait for it. */
   dropHandshakes(): void
 }
@@ -34,7 +33,7 @@ export function createTlsServer(options: ServerOptions & { headersTimeout: numbe
   })
   let trust = trustOf(files.now())
   const trustAtAccept = new WeakMap<Socket, string>()
-  const judged = new WeakMap<Socket, { certificate: ShownCertificate; trust: string | undefined; under: Socket }>()
+  const judged = new WeakMap<Socket, { certificate: ShownCertificate; trust: string | undefined }>()
   /** Connections whose handshake has not ended; a peer's address and port are its own as long as it is connected. */
   const early = new Map<string, Socket>()
 
@@ -66,7 +65,8 @@ export function createTlsServer(options: ServerOptions & { headersTimeout: numbe
     const under = early.get(peerOf(socket))
     early.delete(peerOf(socket))
     if (under === undefined) return void socket.destroy()
-    judged.set(socket, { certificate: judgeCertificate(socket), trust: trustAtAccept.get(under), under })
+    isOver(socket, under)
+    judged.set(socket, { certificate: judgeCertificate(socket), trust: trustAtAccept.get(under) })
   })
   const isStale = (socket: Socket) => judged.get(socket)?.trust !== trust
   const underWay = new Set<ServerResponse>()
@@ -92,7 +92,6 @@ export function createTlsServer(options: ServerOptions & { headersTimeout: numbe
         return { fault: 'what certificates are held against has changed since this connection was made; connect again' }
       return found.certificate
     },
-    connectionUnder: (socket) => judged.get(socket)?.under ?? socket,
     dropHandshakes() {
       for (const connection of early.values()) connection.destroy()
     },

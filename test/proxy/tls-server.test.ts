@@ -137,6 +137,23 @@ describe('the listener over TLS', { skip }, () => {
     assert.equal(proxy.ended[0]?.outcome.complete, false)
   })
 
+  test('a caller of HTTP/1.0 gets a reset when a body without a length is cut, and the daemon lives', async () => {
+    registry.script = (request, response) => {
+      if (!request.url?.includes('/blobs/')) return false
+      response.writeHead(200, { 'transfer-encoding': 'chunked' }).write('half')
+      setTimeout(() => request.socket.destroy(), 50)
+      return true
+    }
+    const key = await readFile(good.keyFile)
+    const socket = connectTls({ host: '127.0.0.1', port: proxy.port, ca: place.serverCa.cert, cert: good.cert, key })
+    socket.resume()
+    await once(socket, 'secureConnect')
+    socket.write(`GET ${blobPath} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n`)
+    const [error] = await once(socket, 'error', { signal: AbortSignal.timeout(5_000) })
+    assert.equal(error.code, 'ECONNRESET')
+    assert.equal((await ask(MANIFEST)).status, 200)
+  })
+
   test('a stop lets the pull under way end, takes no new ones and waits for no handshake', async () => {
     await proxy.close(0)
     const patient = { ...LIMITS, headersTimeoutMs: 10_000 }

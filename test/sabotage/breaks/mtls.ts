@@ -75,11 +75,19 @@ export const breaks: Break[] = [
   },
   {
     name: 'mtls: which connection is at work',
-    file: 'src/proxy/tls-server.ts',
-    line: 'connectionUnder: (socket) => judged.get(socket)?.under ?? socket,',
-    instead: 'connectionUnder: (socket) => socket,',
+    file: 'src/proxy/connection-limit.ts',
+    line: 'const socket = tcpUnder(request.socket)',
+    instead: 'const { socket } = request',
     testFile: 'test/proxy/tls-server.test.ts',
     test: 'a connection at work is not cut for new ones',
+  },
+  {
+    name: 'mtls: a reset below TLS',
+    file: 'src/proxy/stream.ts',
+    line: 'if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()',
+    instead: 'if (endsByClosing) response.socket?.resetAndDestroy()',
+    testFile: 'test/proxy/tls-server.test.ts',
+    test: 'a caller of HTTP/1.0 gets a reset when a body without a length is cut, and the daemon lives',
   },
   {
     name: 'mtls: handshakes at a stop',

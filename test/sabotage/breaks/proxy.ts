@@ -222,7 +222,7 @@ export const breaks: Break[] = [
   {
     name: 'case 38: a cut body is told to HTTP/1.0',
     file: 'src/proxy/stream.ts',
-    line: 'if (endsByClosing) response.socket?.resetAndDestroy()',
+    line: 'if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()',
     instead: '',
     testFile: 'test/proxy/cases/bodies.test.ts',
     test: 'case 38: a caller of HTTP/1.0, to whom the end of the connection is the end of the body, gets a reset when it is cut',
