@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { Agent } from 'node:http'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import type { Registry } from '../../src/config/config.ts'
 import { RegcreddError } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
@@ -13,6 +14,7 @@ import type { Lookup } from '../../src/upstream/address.ts'
 import { createAgents } from '../../src/upstream/agents.ts'
 import { ask } from '../../src/upstream/ask.ts'
 import type { EgressProxy } from '../../src/upstream/egress.ts'
+import { openTunnel } from '../../src/upstream/tunnel.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
 import { listed } from '../helpers/proxy.ts'
 import { type Certificate, makeCa, makeServerCertificate } from '../helpers/tls.ts'
@@ -222,6 +224,71 @@ for (const [name, script, says] of faults) {
     assert.equal(await outcome(origin, agents.registry), 200)
   })
 }
+
+test('an answer that comes byte by byte is read as one that comes at once', { skip }, async (t) => {
+  const { agents, origin, proxyServer, server } = await start(t)
+  proxyServer.script = (socket, target) => {
+    void (async () => {
+      for (const byte of Buffer.from('HTTP/1.0 200\r\nVia: x\r\n\r\n').toString('latin1')) {
+        socket.write(byte)
+        await sleep(1)
+      }
+      const other = connect(proxyServer.places.get(target) ?? 0, '127.0.0.1')
+      socket.pipe(other).pipe(socket)
+    })()
+    return true
+  }
+  assert.equal(await outcome(origin, agents.registry), 200)
+  assert.equal(server.requests.length, 1)
+})
+
+test('whatever a proxy answers, cut wherever, it is a tunnel or an EGRESS_PROXY_FAILED', { skip }, async () => {
+  const proxyServer = await startEgressProxy()
+  const proxy: EgressProxy = { url: proxyServer.url, login: undefined, ca: undefined }
+  const part = fc.constantFrom(
+    'HTTP/1.1 ',
+    'HTTP/1.0 ',
+    'HTTP/2',
+    '200',
+    '299',
+    '199',
+    '407',
+    '2000',
+    ' OK',
+    '\r\n',
+    '\r\n\r\n',
+    '\n',
+    '\r',
+    ':',
+    'x',
+    '\0',
+    ' ',
+  )
+  const answer = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(''))
+  try {
+    await fc.assert(
+      fc.asyncProperty(answer, fc.nat({ max: 30 }), async (text, cut) => {
+        proxyServer.script = (socket) => {
+          socket.write(text.slice(0, cut), 'latin1')
+          setImmediate(() => socket.end(text.slice(cut), 'latin1'))
+          return true
+        }
+        const isTunnel = /^HTTP\/1\.[01] 2\d\d(?: [^\r\n]*)?\r\n/.test(text) && text.includes('\r\n\r\n')
+        const ended = await openTunnel(proxy, { host: 'a', port: 1 }, AbortSignal.timeout(2_000)).then(
+          (socket) => {
+            socket.destroy()
+            return 'tunnel'
+          },
+          ({ code }) => code,
+        )
+        assert.ok(ended === 'EGRESS_PROXY_FAILED' || (ended === 'tunnel' && isTunnel), `${ended}: ${text}`)
+      }),
+      { numRuns: 200 },
+    )
+  } finally {
+    await proxyServer.close()
+  }
+})
 
 test('a proxy that is down is an EGRESS_PROXY_FAILED that names it', { skip }, async (t) => {
   const { agents, origin, proxyServer } = await start(t)
