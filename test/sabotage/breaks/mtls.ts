@@ -85,7 +85,7 @@ export const breaks: Break[] = [
     name: 'mtls: a reset below TLS',
     file: 'src/proxy/stream.ts',
     line: 'if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()',
-    instead: 'if (endsByClosing) response.socket?.resetAndDestroy()',
+    instead: 'if (endsByClosing) response.socket?.destroy()',
     testFile: 'test/proxy/tls-server.test.ts',
     test: 'a caller of HTTP/1.0 gets a reset when a body without a length is cut, and the daemon lives',
   },
