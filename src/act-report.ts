@@ -26,5 +26,6 @@ export function createActReport(parts: {
     if (!isOutcome || outcome !== 'ok') return
     if (action === 'rotation.commit') parts.metrics.rotationEnded({ registry: target, state: 'COMMITTED' })
     if (action === 'rotation.abort') parts.metrics.rotationEnded({ registry: target, state: 'ABORTED' })
+    if (action === 'rotation.stick') parts.metrics.rotationEnded({ registry: target, state: 'STUCK' })
   }
 }

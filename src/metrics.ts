@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { createMirrorMetrics, type MirrorMetrics } from './metrics-mirror.ts'
+import { createRotationMetrics, type RotationMetrics } from './metrics-rotation.ts'
 
 const KINDS = new Set(['ping', 'manifest', 'blob', 'tags', 'referrers'])
 const OTHER = 'other'
@@ -8,7 +9,9 @@ const MAX_VALUES = 100
 const PULL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const EXCHANGE_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-export type Metrics = MirrorMetrics & {
+type OfRooms = MirrorMetrics & RotationMetrics
+
+export type Metrics = OfRooms & {
   /** A settled request at the proxy; `registry` and `kind` are absent where it was refused before they were known. */
   pullEnded: (pull: {
     registry: string | undefined
@@ -21,7 +24,7 @@ export type Metrics = MirrorMetrics & {
   }) => void
   tokenExchanged: (exchange: { registry: string; outcome: 'ok' | 'failed'; durationMs: number }) => void
   keychainState: (state: { store: string; isReady: boolean }) => void
-  /** `state` is that of the rotation's end, `COMMITTED` or `ABORTED`. */
+  /** `state` is that of the rotation's end: `COMMITTED`, `ABORTED` or `STUCK`. */
   rotationEnded: (rotation: { registry: string; state: string }) => void
   /** Audit records cannot be written; `lost` of them by this failure. */
   auditFailed: (failure: { lost: number }) => void
@@ -150,6 +153,7 @@ export function createMetrics({ version, registries }: { version: string; regist
     rotationEnded: ({ registry, state }) =>
       rotations.inc({ registry: registryLabel(registry), state: boundedState(state) }),
     ...createMirrorMetrics(register),
+    ...createRotationMetrics(register, registryLabel),
     auditFailed: ({ lost }) => {
       auditUp.set(0)
       auditMissing.inc(lost)

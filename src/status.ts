@@ -6,6 +6,7 @@ import type { KnownKeychain } from './keychain/known.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
 import type { TlsFiles } from './proxy/tls-files.ts'
 import { tlsReasons } from './proxy/tls-reasons.ts'
+import { type Attention, attentionOf, describeAttention } from './rotation/attention.ts'
 import type { HeldLogin } from './upstream/login-breaker.ts'
 import type { MetLimit } from './upstream/rate-limits.ts'
 
@@ -59,7 +60,16 @@ export function readinessOf(parts: StatusParts): Readiness {
   const tls = parts.tls && tlsReasons(parts.tls, Date.now())
   faults.push(...(tls?.faults ?? []))
   warnings.push(...(tls?.warnings ?? []), ...parts.adminTlsWarnings())
+  warnings.push(...attention(parts).map((one) => `warning: ${describeAttention(one)}`))
   return { ready: faults.length === 0, reasons: [...faults, ...warnings, ...registryWarnings(parts)] }
+}
+
+/** Of what is known of the credentials: the store is not asked. */
+export function attention({ config, keychain }: Pick<StatusParts, 'config' | 'keychain'>): Attention[] {
+  return config.registries.flatMap(({ name, rotation }) => {
+    const credential = keychain.known(name)
+    return credential === undefined ? [] : attentionOf(credential, rotation, new Date())
+  })
 }
 
 function registryWarnings({ heldLogins, metLimits }: StatusParts): string[] {
@@ -111,6 +121,7 @@ export function statusOf(parts: StatusParts): object {
     audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },
     heldLogins: parts.heldLogins(),
     metLimits: parts.metLimits(),
+    attention: attention(parts),
     mirror:
       config.kubernetes === undefined
         ? null

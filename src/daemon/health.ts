@@ -1,4 +1,5 @@
 import { startHealth } from '../health.ts'
+import { versionOf } from '../keychain/credential.ts'
 import { readinessOf, type StatusParts } from '../status.ts'
 import type { Base } from './part.ts'
 
@@ -14,6 +15,14 @@ export async function startHealthListener(
     metricsText: async () => {
       metrics.connectionsOpen(await connections())
       metrics.heldBack({ logins: heldLogins(), limits: metLimits() })
+      metrics.credentials(
+        config.registries.flatMap(({ name }) => {
+          const known = status.keychain.known(name)
+          if (known === undefined) return []
+          const isStuck = known.rotations.some(({ state }) => state === 'STUCK')
+          return [{ registry: name, expiresAt: versionOf(known, 'current')?.expiresAt, isStuck }]
+        }),
+      )
       metrics.mirrorResult({
         outcomes: mirror.results().map(({ outcome }) => outcome),
         isStale: mirror.stale(),

@@ -1,44 +1,80 @@
 import { hostname } from 'node:os'
 import { createActReport } from '../act-report.ts'
 import type { Audit } from '../audit/writer.ts'
+import { electMirror } from '../fleet/elected-mirror.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
 import { createMirror, type MirrorRoom } from '../mirror/mirror.ts'
 import { runHook } from '../rotation/hook.ts'
 import { createJournal } from '../rotation/journal.ts'
 import { createRotations } from '../rotation/machine.ts'
+import type { Places } from '../rotation/parts.ts'
 import { realTime } from '../rotation/real-time.ts'
 import type { Rotations } from '../rotation/rotations.ts'
+import { countPulls } from './count-pulls.ts'
+import type { FleetPart } from './fleet.ts'
 import type { Base } from './part.ts'
 import { policyOf } from './rotation-policy.ts'
 import type { Upstream } from './upstream.ts'
 
 const NOTABLE = new Set(['failed', 'foreign', 'orphan', 'removed'])
 
-export function buildMirror({ config, log, metrics, stack }: Base, keychain: KnownKeychain): MirrorRoom {
-  const mirror = createMirror({
-    config: config.kubernetes,
-    owner: hostname(),
+/** The mirror: of this node alone, or that of the fleet, which one node at a time writes. */
+export function buildMirror(base: Base, keychain: KnownKeychain, fleet: FleetPart | undefined): MirrorRoom {
+  const { config, log, stack } = base
+  const { kubernetes } = config
+  const makeRoom = () => makeMirror(base, keychain, fleet)
+  if (fleet === undefined || kubernetes === undefined) {
+    const mirror = makeRoom()
+    stack.defer(() => mirror.close())
+    return mirror
+  }
+  const mirror = electMirror({
+    makeRoom,
+    fleet,
+    keys: [...new Set(kubernetes.mirrors.flatMap(({ registries }) => registries))],
+    seqOf: async (key) => (await keychain.get(key))?.seq,
+    sleep: realTime.sleep,
+    steadyMs: realTime.monotonicMs,
+    onFault: (thrown) => log.error({ err: thrown }, 'the mirror of the fleet'),
+  })
+  fleet.onLead(mirror.lead)
+  fleet.onAdopted(mirror.adopted)
+  stack.defer(() => mirror.close())
+  return mirror
+}
+
+function makeMirror({ config, log, metrics }: Base, keychain: KnownKeychain, fleet: FleetPart | undefined): MirrorRoom {
+  const { kubernetes } = config
+  return createMirror({
+    config: kubernetes,
+    // The nodes of a fleet write the same Secrets, one after the other.
+    owner: kubernetes?.fleet?.namespace ?? hostname(),
     readCredential: (key) => keychain.get(key),
     time: realTime,
+    ...(fleet !== undefined && { mayWrite: fleet.mayWrite }),
     onChange: (status) => log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror'),
     onDrift: ({ namespace, secretName, detail }) => {
       metrics.mirrorDrifted()
       log.warn({ namespace, secretName, detail }, 'somebody had changed what the mirror wrote')
     },
   })
-  stack.defer(() => mirror.close())
-  return mirror
 }
 
 /** Builds the rotations; their end is the caller's, together with that of the admin API. */
 export function buildRotations(
   { config, log, metrics }: Base,
-  parts: { audit: Audit; keychain: KnownKeychain; upstream: Upstream; mirror: MirrorRoom },
+  parts: {
+    audit: Audit
+    keychain: KnownKeychain
+    upstream: Upstream
+    mirror: MirrorRoom
+    fleet: FleetPart | undefined
+  },
 ): Rotations {
-  const { audit, keychain, upstream, mirror } = parts
+  const { audit, keychain, upstream, mirror, fleet } = parts
   const pass = () => undefined
   return createRotations({
-    keychain,
+    keychain: fleet === undefined ? keychain : { ...keychain, update: fleet.update },
     journal: createJournal({
       path: config.rotation.journal,
       now: realTime.now,
@@ -54,7 +90,21 @@ export function buildRotations(
     onNote: (note, about) => log.info({ ...about, note }, 'rotation'),
     isListed: (key) => config.registries.some(({ name }) => name === key),
     policyOf: (key) => policyOf(config, key),
+    scheduled: config.registries.flatMap(({ name, rotation }) =>
+      rotation.rotateEverySeconds === undefined ? [] : name,
+    ),
+    countPulls: (key, since) => countPulls(config.audit.folder, key, since),
+    placesOf: async (key) => (config.kubernetes === undefined ? undefined : placesOf(mirror, key)),
     pass,
     ...realTime,
   })
+}
+
+/** Where this credential is mirrored to, by the last look at the cluster. Other nodes are not known here. */
+function placesOf(mirror: MirrorRoom, key: string): Places {
+  const secrets = mirror
+    .results()
+    .filter(({ registries }) => registries.includes(key))
+    .map(({ namespace, secretName }) => ({ namespace, secretName }))
+  return { secrets, nodes: [hostname()] }
 }

@@ -15,6 +15,7 @@ import { marked } from './points.ts'
 import { reachedStates } from './reached.ts'
 import { replaceVerified } from './replace-credential.ts'
 import { takeUpAll } from './resume.ts'
+import { keepSchedules } from './rotate-every.ts'
 import { describeRotation, hasEnded, type Rotation } from './rotation.ts'
 import type { Rotations } from './rotations.ts'
 import { startRotation } from './start.ts'
@@ -46,13 +47,15 @@ export function createRotations(outside: RotationParts): Rotations {
   const get = async (id: string) => describe(await find(parts, id))
   const mirrorBehind = (key: string) => void driver.behind(key, () => mirrorRuns.run(key, closing.signal))
 
+  const start: Rotations['start'] = async (key, request) => {
+    refuseWhenClosing()
+    const record = await startRotation(parts, key, request)
+    if (record.state === 'STAGED') driver.drive(key, record.id, 'fresh')
+    return describe({ key, record })
+  }
+
   return {
-    async start(key, request) {
-      refuseWhenClosing()
-      const record = await startRotation(parts, key, request)
-      if (record.state === 'STAGED') driver.drive(key, record.id, 'fresh')
-      return describe({ key, record })
-    },
+    start,
 
     dryRun: (key, request) => dryRun(parts, key, request, closing.signal),
 
@@ -111,7 +114,11 @@ export function createRotations(outside: RotationParts): Rotations {
       return describe(outcome)
     },
 
-    resume: () => takeUpAll(parts, driver, closing.signal),
+    async resume() {
+      await takeUpAll(parts, driver, closing.signal)
+      const { scheduled = [] } = parts
+      if (scheduled.length > 0) void driver.behind('*', () => keepSchedules(parts, scheduled, start, closing.signal))
+    },
 
     async replaceCredential(key, login, verify, actor) {
       refuseWhenClosing()

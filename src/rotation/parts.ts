@@ -21,6 +21,8 @@ export type RotationParts = {
   isListed: (key: string) => boolean
   /** What the configuration says of a registry; of one that is not listed, the defaults. */
   policyOf: (key: string) => RotationPolicy
+  /** Registries whose password is generated anew every so often. */
+  scheduled?: string[]
   /** Pulls with this credential since then; absent where nobody counts them. */
   countPulls?: (key: string, since: Date) => Promise<number>
   /** Where the credential is mirrored to; `undefined` where no cluster is configured. */
