@@ -82,6 +82,14 @@ export const breaks: Break[] = [
     test: 'a connection at work is not cut for new ones',
   },
   {
+    name: 'mtls: names in the audit',
+    file: 'src/proxy/client-certificate.ts',
+    line: "const visible = name.replace(/[^\\p{L}\\p{N}\\p{P}\\p{S} ]/gu, '?')",
+    instead: 'const visible = name',
+    testFile: 'test/proxy/client-certificate.test.ts',
+    test: 'no name breaks a line of the audit, hides what follows it, or is without end',
+  },
+  {
     name: 'mtls: a reset below TLS',
     file: 'src/proxy/stream.ts',
     line: 'if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()',
