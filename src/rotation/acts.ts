@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type ErrorCode, toRegcreddError } from '../errors.ts'
+import { type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
 
 /** Who acts; `name` is his own claim, but that of a token, which its maker gave it. The same shape as in the audit's records. */
 export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}`; name: string | undefined }
@@ -51,7 +51,16 @@ export async function audited<T>(
   try {
     result = await run()
   } catch (thrown) {
-    await onAct({ ...act, phase: 'outcome', id, outcome: toRegcreddError(thrown).code })
+    const { code } = toRegcreddError(thrown)
+    try {
+      await onAct({ ...act, phase: 'outcome', id, outcome: code })
+    } catch (unrecorded) {
+      // Neither may hide the other: who reads of the audit must learn that the act failed, too.
+      const { code: ofAudit, detail } = toRegcreddError(unrecorded)
+      throw new RegcreddError(ofAudit, `${detail ?? 'no more is known'}; and the act itself ended in ${code}`, {
+        cause: thrown,
+      })
+    }
     throw thrown
   }
   await onAct({ ...act, phase: 'outcome', id, outcome: 'ok', detail: { ...act.detail, ...describe(result) } })
