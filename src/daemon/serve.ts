@@ -11,6 +11,7 @@ import { followAdminTls, startAdmin } from './admin.ts'
 import { attemptAsync } from './attempt.ts'
 import { startAudit } from './audit.ts'
 import { findEgress } from './egress.ts'
+import { buildFleet } from './fleet.ts'
 import { startHealthListener } from './health.ts'
 import { startKeychain } from './keychain.ts'
 import type { Base } from './part.ts'
@@ -39,8 +40,10 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const audit = await startAudit(base)
   const keychain = await startKeychain(base)
   const upstream = startUpstream(base, { keychain, egress: await findEgress(base) })
-  const mirror = buildMirror(base, keychain)
-  const rotations = buildRotations(base, { audit, keychain, upstream, mirror })
+  const fleet = buildFleet(base, keychain)
+  fleet?.onAdopted((key) => upstream.forget(key))
+  const mirror = buildMirror(base, keychain, fleet)
+  const rotations = buildRotations(base, { audit, keychain, upstream, mirror, fleet })
   const proxy = await startPulls(base, { audit, keychain, upstream })
   const pairs = await followAdminTls(base)
 
@@ -65,6 +68,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   // Not waited for: a locked keychain must not keep pulls of what is known from being served.
   void rotations.resume()
   mirror.start()
+  fleet?.start()
   await notifier.ready(`serving pulls on ${listen.host}:${proxy.port}`)
   notifier.startWatchdog((thrown) => log.warn({ err: thrown }, 'watchdog'))
   log.info({ version, proxy: `${listen.host}:${proxy.port}`, health: health.port, callers }, 'ready')

@@ -1,0 +1,84 @@
+import type { Fault } from '../mirror/fault.ts'
+import { createFollower, type Following } from '../mirror/follow.ts'
+import { spread } from '../mirror/keep-up.ts'
+import type { Lists } from '../mirror/lists.ts'
+import { secretNameOf } from './names.ts'
+import type { Replica } from './replica.ts'
+import type { Time } from './time.ts'
+
+const FIRST_RETRY_MS = 500
+const LAST_RETRY_MS = 30_000
+const LONGEST_ASKED_MS = 600_000
+
+export type Keeping = {
+  watch(): Following
+  /** Runs until the signal is aborted. Never throws. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+/** Keeps one replica in step: at every change that the watch tells of, after faults with growing pauses, and from time to time all the same. */
+export function keepSynced(parts: {
+  key: string
+  namespace: string
+  replica: Replica
+  lists: Lists
+  time: Time
+  resyncMs: number
+  silenceMs: number
+  openMs: number
+  onSilence: () => void
+  /** The keychain failed; it is tried again. Must not throw. */
+  onFault: (key: string, thrown: unknown) => void
+}): Keeping {
+  const { key, replica, time } = parts
+  let wake = new AbortController()
+  let isNews = true
+
+  function look(version: string | undefined): void {
+    if (version !== undefined && version === replica.seenVersion() && replica.state().standing === 'synced') return
+    isNews = true
+    wake.abort()
+  }
+
+  const follower = createFollower({
+    lists: parts.lists,
+    subject: { kind: 'secrets', name: secretNameOf(key), namespace: parts.namespace },
+    time,
+    silenceMs: parts.silenceMs,
+    openMs: parts.openMs,
+    believes: () => true,
+    onList: (items) => look(items[0]?.resourceVersion),
+    onEvent: (type, meta) => look(type === 'set' ? meta.resourceVersion : undefined),
+    onSilence: parts.onSilence,
+  })
+
+  async function once(signal: AbortSignal): Promise<Fault | 'keychain' | undefined> {
+    try {
+      return await replica.sync(signal)
+    } catch (thrown) {
+      if (!signal.aborted) parts.onFault(key, thrown)
+      return 'keychain'
+    }
+  }
+
+  async function keep(signal: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      wake = new AbortController()
+      isNews = false
+      const met = await once(signal)
+      failures = met === undefined ? 0 : failures + 1
+      const askedMs = met === undefined || met === 'keychain' ? 0 : Math.min(met.retryAfterMs ?? 0, LONGEST_ASKED_MS)
+      const retryMs = Math.max(Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MS), askedMs)
+      // Whatever came while it was being read is read again; but not in a hot loop where it fails.
+      if (isNews && met === undefined) continue
+      const pauseMs = spread(met === undefined ? parts.resyncMs : retryMs, time.random())
+      await time.sleep(pauseMs, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
+    }
+  }
+
+  return {
+    watch: follower.state,
+    run: async (signal) => void (await Promise.all([follower.follow(signal), keep(signal)])),
+  }
+}

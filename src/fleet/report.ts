@@ -1,0 +1,32 @@
+import type { SeenNode } from './presence.ts'
+import type { ReplicaState } from './replica.ts'
+
+/** How the fleet is, as seen from one node. */
+export type FleetReport = {
+  node: string
+  /** The node that writes the mirrored Secrets; undefined while nobody is known to. */
+  leader: string | undefined
+  credentials: (ReplicaState & { key: string; secretName: string })[]
+  /** Undefined where the API server did not tell; `fault` says why. */
+  nodes: SeenNode[] | undefined
+  fault: string | undefined
+}
+
+/** What is to be said of the fleet on /readyz and in the status: none of it stops pulls. */
+export function fleetWarnings(
+  credentials: { key: string; standing: ReplicaState['standing']; detail: string | undefined }[],
+): string[] {
+  return credentials.flatMap(({ key, standing, detail }) => {
+    if (standing === 'synced' || standing === 'absent') return []
+    const why = detail === undefined ? '' : `: ${detail}`
+    return [`warning: ${SAID[standing].replace('%', key)}${why}`]
+  })
+}
+
+const SAID = {
+  behind: 'the newest credential of % could not be stored here',
+  ahead: 'the fleet has not been told of the newest credential of %',
+  forked: 'the fleet holds another credential of % than this node; log in anew on one node',
+  garbled: 'the canonical Secret of % is refused',
+  unknown: 'it is not known what the fleet holds of %',
+} as const

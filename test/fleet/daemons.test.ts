@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { eventually } from '../helpers/daemon.ts'
+import { skipWithoutKubernetes } from '../helpers/kube-apiserver.ts'
+import { startFleetOfDaemons } from './daemons.ts'
+
+const skip = skipWithoutKubernetes()
+
+test('a login on one node lets another pull, a rotation there reaches the first, and a logout all', {
+  skip,
+}, async (t) => {
+  const { registry, nodes } = await startFleetOfDaemons(t, ['node-a', 'node-b'])
+  const [a, b] = nodes
+  assert.ok(a && b)
+  assert.equal(await b.pull(), 503)
+  assert.equal(await a.login(), 0, a.log())
+  await eventually('the other node pulls', async () => (await b.pull()) === 200, 10_000)
+
+  registry.setPassword('rotated')
+  const rotated = await b.rotate('rotated')
+  assert.match(rotated.body.state, /COMMITTED|MIRRORED|GRACE/)
+  await eventually('the first node pulls with the new one', async () => (await a.pull()) === 200, 10_000)
+
+  assert.equal((await a.cli(['logout', 'registry.corp.example'])).code, 0)
+  await eventually('nobody pulls any more', async () => (await b.pull()) === 503, 10_000)
+  assert.equal(await b.login('rotated'), 0)
+  await eventually('it goes on after that', async () => (await a.pull()) === 200, 10_000)
+})
