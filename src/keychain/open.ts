@@ -45,7 +45,7 @@ export async function openItems(
       const own = options.access === 'read' && probe !== undefined ? { ...probe, claim: async () => undefined } : probe
       const seen = options.witness
       const witness = seen && (await openWitness(seen.path, service, seen.onFault))
-      return createOsItems({ service, timeoutMs, helper, probe: own, witness })
+      return createOsItems({ service, timeoutMs, helper, probe: own, witness, mark: options.mark })
     }
   }
 }

@@ -3,6 +3,7 @@ import { fault } from './faults.ts'
 import type { Items } from './items.ts'
 import { createKeychain, type Keychain } from './keychain.ts'
 import { createLocks } from './locks.ts'
+import { type Mark, noMark } from './mark.ts'
 import { formatIndex, INDEX_ACCOUNT, parseIndex } from './os-index.ts'
 import type { HelperProcess } from './os-process.ts'
 import type { LockProbe } from './secret-service.ts'
@@ -21,6 +22,7 @@ export type OsKeychainOptions = {
   probe: LockProbe | undefined
   /** Absent: a keyring that was emptied before the start is not told from a new one. */
   witness?: Witness | undefined
+  mark?: Mark | undefined
 }
 
 /** A keychain in the keyring of the operating system. Nothing is asked of it before the first call. */
@@ -29,7 +31,8 @@ export function createOsKeychain(options: OsKeychainOptions): Keychain {
 }
 
 /** As `createOsKeychain`. */
-export function createOsItems({ service, timeoutMs, helper, probe, witness }: OsKeychainOptions): Items {
+export function createOsItems(options: OsKeychainOptions): Items {
+  const { service, timeoutMs, helper, probe, witness, mark = noMark } = options
   const runLocked = createLocks()
   let wasThere = witness?.hasSeen ?? false
 
@@ -108,10 +111,13 @@ export function createOsItems({ service, timeoutMs, helper, probe, witness }: Os
     async write(key, text) {
       if (text !== undefined) {
         await changeIndex((keys) => keys.add(key))
+        mark('keyring: listed')
         await writeText(key, text.reveal())
+        mark('keyring: written')
         return
       }
       await whileUnlocked(() => helper.call({ do: 'delete', service, account: key }))
+      mark('keyring: deleted')
       await changeIndex((keys) => keys.delete(key))
     },
     runLocked: (key, work) => runLocked(`item ${key}`, work),

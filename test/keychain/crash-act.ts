@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { backup, restore } from '../../src/keychain/backup.ts'
 import { openFileItems } from '../../src/keychain/file.ts'
 import { findKey } from '../../src/keychain/key-file.ts'
@@ -9,7 +9,9 @@ import { rekey } from '../../src/keychain/rekey.ts'
 import { Secret } from '../../src/secret.ts'
 
 export const PASSPHRASE = new Secret('a passphrase for the tests')
-export const OS = { store: 'os', service: 'regcredd-crash', timeoutMs: 10_000 } as const
+/** The keychain of a place in a keyring; each place has a service name of its own. */
+export const osConfig = (folder: string) =>
+  ({ store: 'os', service: `regcredd-crash-${basename(folder)}`, timeoutMs: 10_000 }) as const
 
 /** Does one thing to the file store in `folder`. */
 export async function perform(folder: string, act: string, environment: NodeJS.ProcessEnv, mark: Mark): Promise<void> {
@@ -19,9 +21,16 @@ export async function perform(folder: string, act: string, environment: NodeJS.P
     return
   }
   const open = async (name: string) => openFileItems(file(name), await findKey(file('key'), {}), { mark })
+  if (act === 'migrate from the keyring') {
+    const [from, to] = [await openItems(osConfig(folder), environment, { mark }), await open('keychain.json')]
+    await migrate(from, to, { source: 'delete', dryRun: false }, mark)
+    await from.close()
+    await to.close()
+    return
+  }
   const items = await open('keychain.json')
   if (act === 'migrate' || act === 'migrate to the keyring') {
-    const to = act === 'migrate' ? await open('target.json') : await openItems(OS, environment)
+    const to = act === 'migrate' ? await open('target.json') : await openItems(osConfig(folder), environment, { mark })
     await migrate(items, to, { source: 'delete', dryRun: false }, mark)
     await to.close()
   } else if (act === 'backup') {

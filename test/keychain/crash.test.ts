@@ -11,10 +11,12 @@ import { formatItem } from '../../src/keychain/item.ts'
 import { findKey } from '../../src/keychain/key-file.ts'
 import type { Keychain } from '../../src/keychain/keychain.ts'
 import { noMark } from '../../src/keychain/mark.ts'
-import { openKeychain } from '../../src/keychain/open.ts'
+import { createOsKeychain } from '../../src/keychain/os.ts'
+import { createHelperProcess } from '../../src/keychain/os-process.ts'
+import { createLockProbe } from '../../src/keychain/secret-service.ts'
 import { readSources } from '../design/project.ts'
 import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
-import { OS, PASSPHRASE, perform } from './crash-act.ts'
+import { osConfig, PASSPHRASE, perform } from './crash-act.ts'
 import { makeKeyFile } from './key.ts'
 import { passwordOf, sample } from './sample.ts'
 import { tempFolder } from './temp-folder.ts'
@@ -81,11 +83,13 @@ async function atEveryPoint(
   act: string,
   check: (place: Place, at: number) => Promise<void>,
   env: NodeJS.ProcessEnv = {},
+  prepare: (place: Place) => Promise<void> = async () => undefined,
 ) {
   const pristine = await setUp(t)
   for (let at = 1; at <= MOST_POINTS; at += 1) {
     const place = placeIn(`${pristine.folder}/${at}`)
     for (const name of ['key', 'keychain.json', 'backup']) await cp(pristine.path(name), place.path(name))
+    await prepare(place)
     if ((await dieAt(at, place, act, env)) === 'done') {
       t.diagnostic(`${act}: ${at - 1} points`)
       assert.ok(at > 3, 'no points were passed')
@@ -94,6 +98,18 @@ async function atEveryPoint(
     await check(place, at)
   }
   assert.fail(`more than ${MOST_POINTS} points`)
+}
+
+/** Keychains of places in a keyring, by one helper for all, which claims no name: the processes that are killed do. */
+function lookInto(t: TestContext, environment: NodeJS.ProcessEnv): (place: Place) => Keychain {
+  const helper = createHelperProcess({ timeoutMs: 10_000, environment })
+  const probe = createLockProbe(environment)
+  t.after(async () => {
+    probe.close()
+    await helper.close()
+  })
+  return ({ folder }) =>
+    createOsKeychain({ ...osConfig(folder), helper, probe: { ...probe, claim: async () => undefined } })
 }
 
 test('after kill -9 at any point of a rekey the key file opens the store, and a second run ends what the first began', async (t) => {
@@ -127,22 +143,48 @@ test('after kill -9 at any point of a migration into a keyring one of the two ho
 }, async (t) => {
   const keyring = await startKeyring()
   t.after(() => keyring.close())
-  const openOs = () => openKeychain(OS, keyring.env)
+  const look = lookInto(t, keyring.env)
   await atEveryPoint(
     t,
     'migrate to the keyring',
     async (place, at) => {
-      const [from, to] = [await place.open(), await openOs()]
+      const [from, to] = [await place.open(), look(place)]
       assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
       await from.close()
-      await to.close()
       await perform(place.folder, 'migrate to the keyring', keyring.env, noMark)
-      const [source, target] = [await place.open(), await openOs()]
+      const [source, target] = [await place.open(), look(place)]
       assert.deepEqual(await source.keys(), [])
       assert.ok(await isWhole(target))
-      await target.close()
     },
     keyring.env,
+  )
+})
+
+test('after kill -9 at any point of a migration out of a keyring one of the two holds all, and a second run ends it', {
+  skip: skipWithoutKeyring(),
+}, async (t) => {
+  const keyring = await startKeyring()
+  t.after(() => keyring.close())
+  const look = lookInto(t, keyring.env)
+  const fill = async (place: Place) => {
+    await rm(place.path('keychain.json'))
+    const from = look(place)
+    for (const key of KEYS) await from.update(key, () => ({ ...sample(key, `of ${key}`), seq: 5 }))
+  }
+  await atEveryPoint(
+    t,
+    'migrate from the keyring',
+    async (place, at) => {
+      const [to, from] = [await place.open(), look(place)]
+      assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
+      await to.close()
+      await perform(place.folder, 'migrate from the keyring', keyring.env, noMark)
+      const [target, source] = [await place.open(), look(place)]
+      assert.deepEqual(await source.keys(), [])
+      assert.ok(await isWhole(target))
+    },
+    keyring.env,
+    fill,
   )
 })
 

@@ -153,4 +153,12 @@ export const breaks: Break[] = [
     testFile: 'test/daemon/keyring-states.test.ts',
     test: 'a keyring whose file was damaged is not taken for an empty one: pulls go on, nothing is written into it, and it mends when the file is back',
   },
+  {
+    name: 'keychain: a file that vanished is not an empty keychain',
+    file: 'src/keychain/file.ts',
+    line: "if (text === undefined && wasThere) throw fault('emptied', { what: path })",
+    instead: '',
+    testFile: 'test/daemon/keychain-file.test.ts',
+    test: 'a keychain file that vanishes costs no pull of what is known, nothing is written over it, and it heals when it is back',
+  },
 ]
