@@ -19,7 +19,7 @@ export async function startControl(parts: { daemon: Daemon; registry: FakeRegist
         'the rotation ends',
         async () => {
           const { body } = await parts.daemon.rest('GET', '/v1/rotations')
-          return body.rotations.every(({ state }: { state: string }) => state === 'GRACE' || state === 'ABORTED')
+          return body.rotations.every(({ state }: { state: string }) => ['GRACE', 'RETIRED', 'ABORTED'].includes(state))
         },
         20_000,
       )

@@ -112,7 +112,7 @@ describe('commands', () => {
     const isSpecial = ['docs/install.md', 'docs/keychain.md', 'docs/kubernetes.md', 'README.md'].includes(file)
     if (isSpecial || !ofFile.some(({ language }) => language === 'sh')) continue
     test(`of ${file}, in order`, { skip: tools }, async (t) => {
-      await follow(t, file, { tls: ofFile.some(({ text }) => text.includes(':5443/')) }, 'logged in')
+      await follow(t, file, { tls: ofFile.some(({ text }) => text.includes(':5443')) }, 'logged in')
     })
   }
 
