@@ -7,9 +7,13 @@ export const exitCodes = {
   ok: 0,
   /** The daemon answered with an error, a rotation was aborted, or `serve` failed. */
   refused: 1,
+  /** A rotation is stuck: somebody must resolve it. */
+  stuck: 2,
   usage: 64,
   unreachable: 69,
   internal: 70,
+  /** A rotation has not come to its end in the time that was waited; it goes on. */
+  unfinished: 75,
   permission: 77,
   config: 78,
 } as const

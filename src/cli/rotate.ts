@@ -1,14 +1,21 @@
-import { type Command, InvalidArgumentError } from 'commander'
-import { contextOf, registryPath } from './context.ts'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { RegcreddError } from '../errors.ts'
+import { type Context, contextOf, registryPath } from './context.ts'
+import { type DryRunAnswer, describeDryRun } from './dry-run.ts'
 import { exitCodes } from './exit-code.ts'
 import { readPassword } from './password.ts'
-import { describeRotation, followRotation, hasEnded, type RotationAnswer } from './rotation-progress.ts'
+import { describeRotation, exitCodeOfRotation, followRotation, type RotationAnswer } from './rotation-progress.ts'
 
 type RotateOptions = {
   username?: string
   passwordStdin?: true
+  generate?: true
+  length?: number
+  alphabet?: string
   email?: string
+  expiresAt?: string
   deadline?: number
+  dryRun?: true
   wait: boolean
   idempotencyKey?: string
 }
@@ -20,30 +27,78 @@ export function addRotate(program: Command): void {
     .description('stage a new password; it comes into force when the registry accepts it')
     .option('--username <name>', 'another user (default: the stored one)')
     .option('--password-stdin', 'read the new password from stdin (a terminal is asked for it anyway)')
+    .option('--generate', 'have the daemon make it, and its hook set it at the registry')
+    .option('--length <characters>', 'of a generated password, 20 to 128', length)
+    .addOption(new Option('--alphabet <name>', 'of a generated password').choices(['alphanumeric', 'signs', 'hex']))
     .option('--email <address>', 'another email (default: the stored one)')
-    .option('--deadline <seconds>', 'how long the registry may refuse it before it is dropped, 0 to 86400', seconds)
+    .option('--expires-at <time>', 'when the registry ends the new password, as 2027-01-31T00:00:00Z', time)
+    .addOption(deadlineOption())
+    .option('--dry-run', 'tell what would happen, and do nothing')
     .option('--no-wait', 'return as soon as it is staged')
     .option('--idempotency-key <key>', 'makes it safe to send the same rotation twice', headerText)
     .action(async (host: string, options: RotateOptions, command: Command) => {
       const context = contextOf(command)
       const path = `${registryPath(host)}/rotations`
-      const password = await readPassword(options, `New password at ${host}: `)
-      const { username, email, deadline: deadlineSeconds, idempotencyKey } = options
-      const body = JSON.stringify({ username, password: password.reveal(), email, deadlineSeconds })
+      if (options.dryRun) return showDryRun(context, path, options)
+      const { idempotencyKey } = options
       const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }
+      const body = JSON.stringify(await bodyOf(options, host))
       const started = (await context.ask({ method: 'POST', path, headers, body })) as RotationAnswer
-      context.note(`rotation ${started.id}; it goes on if you leave: regcredd rotation get ${started.id}`)
-      const last = options.wait ? await followRotation(context, started) : started
-      if (options.wait && !hasEnded(last)) context.note('not everything is done; the daemon goes on with it')
-      context.show(last, (paint) => describeRotation(last, paint))
-      if (last.state === 'ABORTED') process.exitCode = exitCodes.refused
+      await seeThrough(context, started, options.wait)
     })
+}
+
+/** Follows a rotation that has begun, where that is wanted, shows it and sets the exit code. */
+export async function seeThrough(context: Context, started: RotationAnswer, isWanted: boolean): Promise<void> {
+  context.note(`rotation ${started.id}; it goes on if you leave: regcredd rotation show ${started.id}`)
+  const last = isWanted ? await followRotation(context, started) : started
+  context.show(last, (paint) => describeRotation(last, paint))
+  process.exitCode = isWanted ? exitCodeOfRotation(last) : exitCodes.ok
+  if (process.exitCode === exitCodes.unfinished) context.note('not everything is done; the daemon goes on with it')
+}
+
+export function deadlineOption(): Option {
+  const text = 'how long the registry may refuse it before it is dropped, 0 to 86400'
+  return new Option('--deadline <seconds>', text).argParser(seconds)
+}
+
+async function bodyOf(options: RotateOptions, host: string): Promise<object> {
+  const { username, email, expiresAt, deadline: deadlineSeconds, length, alphabet } = options
+  const about = { username, email, expiresAt, deadlineSeconds }
+  if (options.generate) {
+    if (options.passwordStdin) throw new RegcreddError('USAGE', 'give either --generate or --password-stdin')
+    return { ...about, generate: { length, alphabet } }
+  }
+  if (length !== undefined || alphabet !== undefined) {
+    throw new RegcreddError('USAGE', '--length and --alphabet are of a password that is made: --generate')
+  }
+  const password = await readPassword(options, `New password at ${host}: `)
+  return { username, password: password.reveal(), email, expiresAt, deadlineSeconds }
+}
+
+async function showDryRun(context: Context, path: string, options: RotateOptions): Promise<void> {
+  const { generate, deadline: deadlineSeconds } = options
+  const body = JSON.stringify({ ...(generate && { generate: {} }), deadlineSeconds })
+  const found = (await context.ask({ method: 'POST', path: `${path}?dryRun=true`, body })) as DryRunAnswer
+  context.show(found, (paint) => describeDryRun(found, paint))
+  if (found.refusals.length > 0) process.exitCode = exitCodes.refused
 }
 
 function seconds(text: string): number {
   const value = Number(text)
   if (/^[0-9]{1,5}$/.test(text) && value <= 86_400) return value
   throw new InvalidArgumentError('It must be a whole number from 0 to 86400.')
+}
+
+function length(text: string): number {
+  const value = Number(text)
+  if (/^[0-9]{2,3}$/.test(text) && value >= 20 && value <= 128) return value
+  throw new InvalidArgumentError('It must be a whole number from 20 to 128.')
+}
+
+function time(text: string): string {
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text)) return text
+  throw new InvalidArgumentError('It must be a time such as 2027-01-31T00:00:00Z.')
 }
 
 function headerText(text: string): string {

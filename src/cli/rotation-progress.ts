@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../errors.ts'
 import type { Context } from './context.ts'
+import { exitCodes } from './exit-code.ts'
 import { type Cell, table } from './table.ts'
-import type { Paint } from './terminal.ts'
+import { type Paint, printable } from './terminal.ts'
 
 export type MirrorRow = { namespace: string; secretName: string; outcome: string; detail?: string | null }
 
@@ -10,11 +11,16 @@ export type RotationAnswer = {
   id: string
   host: string
   state: string
+  way: string
   version: string
   deadline: string
   startedAt: string
   endedAt: string | null
+  graceEndsAt: string | null
+  rollbackOf: string | null
   code: string | null
+  note: string | null
+  steps: { state: string; at: string }[]
   mirror: MirrorRow[]
 }
 
@@ -29,12 +35,13 @@ export async function getRotation(ask: Context['ask'], id: string): Promise<Rota
   return (await ask({ method: 'GET', path: `/v1/rotations/${encodeURIComponent(id)}` })) as RotationAnswer
 }
 
-/** Tells of every change of state on stderr, until the rotation has ended or only a slow mirror is left. Gives what was last seen. */
+/** Tells of every step and of what it waits for on stderr, until the rotation has ended or only a slow mirror is left. Gives what was last seen. */
 export async function followRotation(context: Context, started: RotationAnswer): Promise<RotationAnswer> {
   let seen = started
   let silentPolls = 0
   let committedAtMs: number | undefined
-  context.note(progressLine(seen))
+  const tell = createTeller(context)
+  tell(seen)
   const giveUpAtMs = Date.parse(started.deadline) + DEADLINE_GRACE_MS
   while (!hasEnded(seen)) {
     if (seen.state === 'COMMITTED') committedAtMs ??= Date.now()
@@ -48,29 +55,70 @@ export async function followRotation(context: Context, started: RotationAnswer):
     })
     if (next === undefined) continue
     silentPolls = 0
-    if (next.state !== seen.state) context.note(progressLine(next))
+    tell(next)
     seen = next
   }
   return seen
 }
 
+/** Says each step once, in order, and each note that is new. */
+function createTeller(context: Context): (rotation: RotationAnswer) => void {
+  const told = new Set<string>()
+  let note: string | null = null
+  return (rotation) => {
+    for (const { state } of rotation.steps) {
+      if (told.has(state)) continue
+      told.add(state)
+      context.note(progressLine(rotation, state))
+    }
+    if (rotation.note !== null && rotation.note !== note && !hasEnded(rotation)) {
+      context.note(`           ${printable(rotation.note)}`)
+    }
+    note = rotation.note
+  }
+}
+
 /** The rotation as lines, with a table of its Secrets. */
 export function describeRotation(rotation: RotationAnswer, paint: Paint): string {
-  const { id, host, state, version, startedAt, endedAt, deadline, code, mirror } = rotation
-  const tone = state === 'ABORTED' ? 'red' : hasEnded(rotation) ? 'green' : 'yellow'
+  const { id, host, state, way, version, code, note, steps, mirror } = rotation
+  const tone = state === 'ABORTED' || state === 'STUCK' ? 'red' : hasEnded(rotation) ? 'green' : 'yellow'
   const facts: Cell[][] = [
     ['registry', host],
     ['state', { text: code === null ? state : `${state} (${code})`, tone }],
+    ['password', rotation.rollbackOf === null ? way : `${way} of ${rotation.rollbackOf}`],
     ['version', version],
-    ['started', startedAt],
-    endedAt === null ? ['deadline', deadline] : ['ended', endedAt],
+    ...steps.map(({ state: step, at }): Cell[] => [step.toLowerCase(), at]),
+    ...(rotation.endedAt === null ? [['deadline', rotation.deadline]] : []),
+    ...(rotation.graceEndsAt === null || state === 'RETIRED' ? [] : [['PREVIOUS goes', rotation.graceEndsAt]]),
+    ...(note === null ? [] : [['note', note]]),
   ]
   const secrets = mirror.length === 0 ? [] : ['', mirrorTable(mirror, paint)]
   return [table(['ROTATION', id], facts, paint), ...secrets].join('\n')
 }
 
-export function hasEnded({ state }: RotationAnswer): boolean {
-  return state === 'MIRRORED' || state === 'ABORTED'
+/** Rotations as a table, in the order given. */
+export function listRotations(rotations: RotationAnswer[], paint: Paint): string {
+  const rows = rotations.map(({ id, host, state, way, version, startedAt, code }) => [
+    id,
+    host,
+    state,
+    way,
+    version,
+    startedAt,
+    code ?? '',
+  ])
+  return table(['ROTATION', 'REGISTRY', 'STATE', 'PASSWORD', 'VERSION', 'STARTED', 'CODE'], rows, paint)
+}
+
+export function hasEnded({ state }: Pick<RotationAnswer, 'state'>): boolean {
+  return ['GRACE', 'RETIRED', 'ABORTED', 'STUCK'].includes(state)
+}
+
+/** What a command that has waited for a rotation ends with. Once it is committed the password is in force, whatever became of the Secrets. */
+export function exitCodeOfRotation({ state }: Pick<RotationAnswer, 'state'>): number {
+  if (state === 'ABORTED') return exitCodes.refused
+  if (state === 'STUCK') return exitCodes.stuck
+  return ['STAGED', 'APPLIED', 'VERIFIED'].includes(state) ? exitCodes.unfinished : exitCodes.ok
 }
 
 function mirrorTable(mirror: MirrorRow[], paint: Paint): string {
@@ -88,16 +136,27 @@ export function outcomeCell(outcome: string): Cell {
   return { text: outcome, tone }
 }
 
-function progressLine({ state, version, deadline, code, mirror }: RotationAnswer): string {
+function progressLine(rotation: RotationAnswer, state: string): string {
+  const { version, deadline, code, mirror, way, graceEndsAt } = rotation
   switch (state) {
     case 'STAGED':
-      return `STAGED     ${version} waits until the registry accepts it, at most until ${deadline}`
+      return way === 'generated'
+        ? `STAGED     ${version} is stored; its hook sets it at the registry`
+        : `STAGED     ${version} waits until the registry accepts it, at most until ${deadline}`
+    case 'APPLIED':
+      return `APPLIED    the registry has ${version}`
+    case 'VERIFIED':
+      return `VERIFIED   ${version} works there`
     case 'COMMITTED':
       return `COMMITTED  ${version} is in force`
     case 'MIRRORED':
       return `MIRRORED   ${mirror.length} Secret${mirror.length === 1 ? '' : 's'} seen to`
+    case 'GRACE':
+      return `GRACE      the password before it is kept until ${graceEndsAt}`
     case 'ABORTED':
       return `ABORTED    ${version} is dropped${code === null ? '' : ` (${code})`}; the password before it stays in force`
+    case 'STUCK':
+      return `STUCK      the registry accepts no version that is stored (${code}); all are kept: docs/rotation.md`
     default:
       return state
   }
