@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Connection, Receiver } from './connection.ts'
 import { type Head, parseHead } from './head.ts'
-import { type Slab, writtenFrom } from './slab.ts'
+import { isSmall, type Slab, writtenFrom } from './slab.ts'
 
 const MAX_HEAD_BYTES = 65_536
 const NOTHING = Buffer.alloc(0)
@@ -34,6 +34,7 @@ export class LaneAnswer implements Receiver {
   #ranges: Range[] = []
   #response: ServerResponse | undefined
   #flushing: NodeJS.Immediate | undefined
+  #turn: NodeJS.Immediate | undefined
   #mode: 'head' | 'held' | 'streaming' | 'discarding' | 'over' = 'head'
   #isBlocked = false
   #onBroken: (() => void) | undefined
@@ -160,8 +161,18 @@ export class LaneAnswer implements Receiver {
     if (this.#mode === 'streaming') {
       if (slab.used === slab.bytes.length) this.#flush()
       else this.#flushing ??= setImmediate(() => this.#flush())
+      if (isSmall(slab)) return this.#letOthersIn()
     }
     return !this.#isBlocked
+  }
+
+  /** libuv reads up to 2 MB of one socket before it looks at the next; among many streams others would wait for seconds for their first byte. */
+  #letOthersIn(): false {
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined
+      if (this.#mode === 'streaming' && !this.#isBlocked) this.#connection.resume()
+    })
+    return false
   }
 
   #keep(slab: Slab, from: number, to: number): void {

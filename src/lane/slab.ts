@@ -51,6 +51,11 @@ function giveBack(slab: Slab): void {
   if (pile.length < MAX_FREE) pile.push(slab.bytes)
 }
 
+/** There are so many streams that each must be content with little. */
+export function isSmall(slab: Slab): boolean {
+  return !isLarge(slab)
+}
+
 function isLarge({ bytes }: Slab): boolean {
   return bytes.length === SLAB_BYTES
 }

@@ -97,4 +97,12 @@ export const breaks: Break[] = [
     testFile: 'test/proxy/load.test.ts',
     test: 'fifty pulls of one image at once, all cold, are one token request and no more connections than configured',
   },
+  {
+    name: 'lane: many streams take turns',
+    file: 'src/lane/answer.ts',
+    line: "if (this.#mode === 'streaming' && !this.#isBlocked) this.#connection.resume()",
+    instead: '',
+    testFile: 'test/lane/many-streams.test.ts',
+    test: 'many streams at once, by small pieces of memory, all come whole, to callers that read fast and to those that pause',
+  },
 ]
