@@ -97,7 +97,8 @@ async function readStatus(socket: Socket, proxy: EgressProxy): Promise<number> {
 }
 
 function hintFor(status: number, { login }: EgressProxy): string {
-  if (status === 407)
+  // tinyproxy says 401 to a login that is wrong, and 407 to none.
+  if (status === 407 || status === 401)
     return login === undefined ? ', it asks for a login: set egress.credentialsFile' : ', it refuses the login'
   if (status === 403 || status === 405) return ', it does not let this through'
   return status >= 502 && status <= 504 ? ', it does not reach the other end' : ''

@@ -159,6 +159,11 @@ const faults: Fault[] = [
     (socket) => void socket.end('HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n'),
     /answered 407.*egress\.credentialsFile/,
   ],
+  [
+    'refuses the login as tinyproxy does',
+    (socket) => void socket.end('HTTP/1.0 401 x\r\n\r\n'),
+    /answered 401, it refuses the login/,
+  ],
   ['lets nobody through', (socket) => void socket.end('HTTP/1.1 403 x\r\n\r\n'), /answered 403.*through/],
   ['does not reach the registry', (socket) => void socket.end('HTTP/1.0 504 x\r\n\r\n'), /answered 504.*reach/],
   ['redirects', (socket) => void socket.end('HTTP/1.1 302 x\r\nLocation: http://planted\r\n\r\n'), /answered 302/],
