@@ -44,6 +44,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   fleet?.onAdopted((key) => upstream.forget(key))
   const mirror = buildMirror(base, keychain, fleet)
   const rotations = buildRotations(base, { audit, keychain, upstream, mirror, fleet })
+  fleet?.onAdopted(rotations.adopted)
   const proxy = await startPulls(base, { audit, keychain, upstream })
   const pairs = await followAdminTls(base)
 

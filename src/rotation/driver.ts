@@ -6,6 +6,7 @@ import type { RotationParts } from './parts.ts'
 import { patiently } from './patience.ts'
 import { type Run, readRun, subjectOf } from './run.ts'
 import { settle } from './settle.ts'
+import { isDrivenHere } from './whose.ts'
 
 /** `fresh`: begun a moment ago by this process; `resumed`: found in the keychain at its start. */
 export type Since = 'fresh' | 'resumed' | 'resolved'
@@ -70,6 +71,8 @@ export function createDriver(
 
   async function seeThrough(run: Run, since: Since): Promise<void> {
     const { key, id } = run
+    const begun = await patiently(parts, key, id, () => readRun(run), run.signal)
+    if (begun?.record !== undefined && !isDrivenHere(parts, begun.record)) return
     await settle(run, { isFresh: since === 'fresh' })
     // Whoever stops a rotation before its commit does not stop what follows the commit.
     const onward = runOf(key, id, closing.signal)

@@ -10,6 +10,8 @@ const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 /** After a restart the clock may be wrong, and nobody can tell; whatever it says, PREVIOUS is kept this long. */
 export const LEAST_AFTER_RESTART_MS = 10 * MINUTE_MS
+/** A node of a fleet that is there and does not take the new password over is waited for as long again as the grace was, and at least so long. */
+const LEAST_FOR_NODES_MS = HOUR_MS
 
 /**
  * How much of its grace is left to a PREVIOUS. Within the process that committed, that is what a clock that nobody sets says. After a restart the wall
@@ -46,6 +48,11 @@ export async function seeGraceOut(
       await rest(run, MINUTE_MS)
       continue
     }
+    if (!(await isAdopted(run, found, dueMs))) {
+      run.note('some node has not taken over the new password yet')
+      await rest(run, MINUTE_MS)
+      continue
+    }
     const isMirrored = (await mirrorAgain()).every(({ outcome }) => outcome !== 'failed')
     const previous = found.stored && versionOf(found.stored, 'previous')
     const current = found.stored && versionOf(found.stored, 'current')
@@ -61,6 +68,18 @@ export async function seeGraceOut(
     }
     await rest(run, Math.min(HOUR_MS, MINUTE_MS * 2 ** Math.min(tries, 6)))
   }
+}
+
+/** Whether no live node needs PREVIOUS any more; at last it goes all the same. */
+async function isAdopted(
+  { parts, key, signal }: Run,
+  { stored, record }: Awaited<ReturnType<typeof readRun>>,
+  dueMs: number,
+): Promise<boolean> {
+  if (parts.fleet === undefined || stored === undefined || record === undefined) return true
+  const graceMs = Date.parse(record.graceEndsAt ?? '') - Date.parse(record.endedAt ?? '')
+  const isOver = parts.monotonicMs() - dueMs >= Math.max(LEAST_FOR_NODES_MS, graceMs || 0)
+  return isOver || parts.fleet.allAdopted(key, stored.seq, signal)
 }
 
 /** Has the hook end a secret that it has made at the registry; gives whether that is done, or was not to be done. */

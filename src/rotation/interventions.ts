@@ -11,6 +11,7 @@ import { abort, findRotation, resolve, stage } from './plan.ts'
 import { describeProbes, probeAll, tryVersion } from './probe.ts'
 import type { RollbackRequest } from './rotations.ts'
 import { act, stateIn } from './run.ts'
+import { refuseElsewhere } from './whose.ts'
 
 export type Outcome = { key: string; record: RotationRecord }
 
@@ -25,6 +26,7 @@ export async function abortOnRequest(
   const found = await find(parts, id)
   const { key, record } = found
   if (record.state === 'ABORTED') return found
+  await refuseElsewhere(parts, record, signal)
   const isDriven = record.state === 'STAGED'
   const mayBeApplied = record.state === 'STUCK' || (record.way !== 'provided' && parts.policyOf(key).hook !== undefined)
   if (mayBeApplied) {
@@ -109,6 +111,7 @@ export async function resolveOnRequest(
 ): Promise<Outcome> {
   const { key, stored, record } = await find(parts, id)
   if (record.state !== 'STUCK') throw new RegcreddError('ROTATION_NOT_STUCK')
+  await refuseElsewhere(parts, record, signal)
   const probes = await probeAll({ parts, key, id, signal }, stored)
   const named = probes.find((probe) => probe.version === version)
   if (named?.outcome !== 'accepted') {

@@ -10,11 +10,12 @@ import { find } from './find.ts'
 import { abortOnRequest, resolveOnRequest, stageRollback } from './interventions.ts'
 import { createMirrorRuns } from './mirror-runs.ts'
 import type { RotationParts } from './parts.ts'
+import { patiently } from './patience.ts'
 import { remove } from './plan.ts'
 import { marked } from './points.ts'
 import { reachedStates } from './reached.ts'
 import { replaceVerified } from './replace-credential.ts'
-import { takeUpAll } from './resume.ts'
+import { takeUp, takeUpAll } from './resume.ts'
 import { keepSchedules } from './rotate-every.ts'
 import { describeRotation, hasEnded, type Rotation } from './rotation.ts'
 import type { Rotations } from './rotations.ts'
@@ -118,6 +119,12 @@ export function createRotations(outside: RotationParts): Rotations {
       await takeUpAll(parts, driver, closing.signal)
       const { scheduled = [] } = parts
       if (scheduled.length > 0) void driver.behind('*', () => keepSchedules(parts, scheduled, start, closing.signal))
+    },
+
+    adopted(key) {
+      if (closing.signal.aborted) return
+      const take = () => takeUp(parts, driver, key)
+      void driver.behind(key, async () => void (await patiently(parts, key, undefined, take, closing.signal)))
     },
 
     async replaceCredential(key, login, verify, actor) {

@@ -3,7 +3,7 @@ import type { OnAct } from './acts.ts'
 import type { Journal } from './journal.ts'
 import type { Pass } from './points.ts'
 import type { RotationPolicy } from './policy.ts'
-import type { Mirror, RunHook, Verify } from './ports.ts'
+import type { FleetPort, Mirror, RunHook, Verify } from './ports.ts'
 
 /** What the rotations are built from; time comes from outside so that a day passes in no time in a test. */
 export type RotationParts = {
@@ -12,6 +12,8 @@ export type RotationParts = {
   verify: Verify
   runHook: RunHook
   mirror: Mirror
+  /** Absent: this node shares its credentials with nobody. */
+  fleet?: FleetPort
   onAct: OnAct
   /** Told of what went wrong where nobody waits for an answer; the work goes on or is tried again. Must not throw. */
   onFault: (fault: unknown, about: { key: string; rotation: string | undefined }) => void

@@ -33,6 +33,18 @@ export type AccountResult = {
 /** Writes CURRENT of `key` into every Secret that is to hold it. Never throws; failures are results. Gives an empty list where no cluster is configured. */
 export type Mirror = (key: string, signal: AbortSignal) => Promise<MirrorResult[]>
 
+/** What the rotations ask of the other nodes, on one that shares its credentials with them. */
+export type FleetPort = {
+  /** Name of this node, as it stands in the rotations that it drives. */
+  node: string
+  /** Whether every live node that holds the credential holds this `seq` of it or a later one; false where that cannot be found out. */
+  allAdopted: (key: string, seq: number, signal: AbortSignal) => Promise<boolean>
+  /** True where it cannot be found out. */
+  isLive: (node: string, signal: AbortSignal) => Promise<boolean>
+  /** Whether this node is the one that begins what nobody has asked for. */
+  leads: () => boolean
+}
+
 /** A command of the operator's that changes a password at a registry: its words, run without a shell. */
 export type Hook = { command: string[]; timeoutMs: number }
 

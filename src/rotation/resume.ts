@@ -3,6 +3,7 @@ import type { Driver } from './driver.ts'
 import type { RotationParts } from './parts.ts'
 import { patiently } from './patience.ts'
 import { openActs, reconcile } from './reconcile.ts'
+import { isDrivenHere } from './whose.ts'
 
 /**
  * Takes up every rotation that an earlier process left, by what the keychain says, and tells the journal where it said something else.
@@ -19,13 +20,19 @@ export async function takeUpAll(parts: RotationParts, driver: Driver, signal: Ab
   if (keys !== undefined && !signal.aborted) await tellOfLost(parts, known)
 }
 
-async function takeUp(parts: RotationParts, driver: Driver, key: string, known: Set<string>): Promise<void> {
+/** Takes up the rotations of one credential that are this node's to drive, and that it does not drive yet. */
+export async function takeUp(
+  parts: RotationParts,
+  driver: Driver,
+  key: string,
+  known: Set<string> = new Set(),
+): Promise<void> {
   const rotations = (await parts.keychain.get(key))?.rotations ?? []
   for (const { id } of rotations) known.add(id)
   const staged = rotations.find(({ state }) => state === 'STAGED' || state === 'STUCK')
   const committed = rotations.findLast(({ state }) => state === 'COMMITTED')
   for (const record of [staged, committed]) {
-    if (record === undefined) continue
+    if (record === undefined || !isDrivenHere(parts, record)) continue
     const subject = { key, rotation: record.id }
     try {
       for (const act of await reconcile(parts, key, record))

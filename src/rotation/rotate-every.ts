@@ -74,7 +74,7 @@ async function look(
   const known = dues.get(key)
   const due = known?.of === of ? known : { of, atMs: parts.monotonicMs() + leftMs }
   dues.set(key, due)
-  if (due.atMs > parts.monotonicMs()) return
+  if (due.atMs > parts.monotonicMs() || parts.fleet?.leads() === false) return
   const request = {
     username: undefined,
     email: undefined,

@@ -36,7 +36,7 @@ export interface Rotations {
    */
   follow(id: string, signal: AbortSignal): AsyncIterable<Rotation>
   /**
-   * Drops PENDING; CURRENT stays. Aborting twice is no error. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED after the commit, and ROTATION_APPLIED where
+   * Drops PENDING; CURRENT stays. Aborting twice is no error. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED after the commit, ROTATION_ELSEWHERE, and ROTATION_APPLIED where
    * a hook has begun to change the registry's password and CURRENT is not seen to work: it goes on then.
    */
   abort(id: string, actor: Actor): Promise<Rotation>
@@ -55,6 +55,8 @@ export interface Rotations {
    * taken up and waits for a locked keychain, so a daemon does not wait for it. Never throws.
    */
   resume(): Promise<void>
+  /** Another node has changed a credential: takes up what is this node's to drive and was not known here. Never throws. */
+  adopted(key: string): void
   /**
    * A login: verified (unless `skip`), then CURRENT at once, then mirrored behind. Throws REGISTRY_UNLISTED, ROTATION_ACTIVE, CREDENTIAL_REFUSED,
    * UPSTREAM_UNREACHABLE, CREDENTIAL_UNVERIFIABLE; nothing is stored then. It ends a rotation that is STUCK.
