@@ -22,11 +22,12 @@ export function refuseBrowsers(door: Door, request: Request): void {
   if (!request.url.startsWith('/')) throw new RegcreddError('HOST_REFUSED', 'the request target must be a path')
 }
 
-/** Lets nobody by who is no caller of this door. Throws as `refuseBrowsers` and `Door.admit` do. */
+/** Lets nobody by who is no caller of this door. Throws as `Door.admit` and `refuseBrowsers` do. */
 export function enterBy(door: Door) {
   return (request: Request, _response: Response, next: NextFunction): void => {
-    refuseBrowsers(door, request)
+    // First, so that what strangers send is held back and recorded as that, whatever else is wrong with it.
     callers.set(request, door.admit(request))
+    refuseBrowsers(door, request)
     next()
   }
 }

@@ -66,8 +66,9 @@ function logAnswer(parts: AdminParts, request: Request, response: Response, next
   next()
 }
 
-/** Who asked: the token that let him in, else his own word. */
+/** Who asked: the token that let him in, or on the socket his own word; nobody who was not let in. */
 function actorText(request: Request): string | undefined {
   const caller = callerOf(request)
-  return caller?.via === 'token' ? `token:${caller.holder.id}` : request.get('Regcredd-Actor')?.slice(0, 64)
+  if (caller === undefined) return undefined
+  return caller.via === 'token' ? `token:${caller.holder.id}` : request.get('Regcredd-Actor')?.slice(0, 64)
 }

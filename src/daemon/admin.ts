@@ -99,6 +99,8 @@ function adminParts(
     audit: (range) => readAudit(config.audit.folder, range),
     onAnswer: ({ error, ...line }) => {
       if (error === undefined) log.info(line, 'admin')
+      // A stranger must not fill the log: the first few of a minute are told, and the audit counts the others.
+      else if (error.code === 'TOO_MANY_FAILURES') log.debug({ ...line, code: error.code }, 'admin')
       else log.warn({ ...line, code: error.code, err: error }, 'admin')
     },
   }

@@ -137,6 +137,21 @@ describe('regcredd token', { skip: skipWithout('openssl') }, () => {
     }
   })
 
+  test('a stranger fills neither the log nor the audit', async () => {
+    const before = daemon.log().length
+    const seen = new Set<unknown>()
+    for (let count = 0; count < 200; count += 1) seen.add((await ask('wrong')).join(' '))
+    assert.deepEqual([...seen].slice(-1), ['429 TOO_MANY_FAILURES'])
+    const lines = daemon
+      .log()
+      .slice(before)
+      .split('\n')
+      .filter((line) => line !== '')
+    assert.ok(lines.length <= 5, `${lines.length} lines`)
+    const refusals = (await daemon.audit()).filter(({ type }) => type === 'admin.refused')
+    assert.ok(refusals.length <= 20, `${refusals.length} records`)
+  })
+
   test('who makes a token for a daemon without admin.tls is told', async () => {
     assert.doesNotMatch((await create('--scope', 'read')).stderr, /admin\.tls/)
     const other = await startDaemon({ registries: [{ host: HOST }] })
