@@ -81,7 +81,9 @@ export const configFile = z.strictObject({
         .optional()
         .describe('Makes the listener speak TLS, and nothing else. Absent: plain HTTP, on the loopback alone.'),
       drainTimeoutMs: milliseconds(30_000).describe('How long pulls under way may go on after SIGTERM.'),
-      headersTimeoutMs: milliseconds(10_000).describe('How long a caller may take to send its request head.'),
+      headersTimeoutMs: milliseconds(10_000).describe(
+        'How long a caller may take for its request head, and for the TLS handshake.',
+      ),
       maxConnections: z.int().min(1).max(65_535).default(4_096).describe('Connections of callers at one time.'),
     })
     .prefault({})
