@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { Audit } from './audit/writer.ts'
 import type { Config, ListenAddress } from './config/config.ts'
+import type { Fleet } from './fleet/fleet.ts'
 import { failOver } from './install/client-plan.ts'
 import type { KnownKeychain } from './keychain/known.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
@@ -18,6 +19,8 @@ export type StatusParts = {
   audit: Audit
   keychain: KnownKeychain
   mirror: MirrorRoom
+  /** Undefined for a node that is alone. */
+  fleet: Fleet | undefined
   /** Versions of credentials that their registry refuses. */
   heldLogins: () => HeldLogin[]
   /** Registries that asked to be left alone for a while. */
@@ -57,6 +60,7 @@ export function readinessOf(parts: StatusParts): Readiness {
       `warning: ${failed === 0 ? 'not all' : failed} mirrored Secrets ${failed === 0 ? 'are known to be up to date' : 'could not be written'}; see regcredd mirror`,
     )
   }
+  warnings.push(...(parts.fleet?.warnings() ?? []))
   const tls = parts.tls && tlsReasons(parts.tls, Date.now())
   faults.push(...(tls?.faults ?? []))
   warnings.push(...(tls?.warnings ?? []), ...parts.adminTlsWarnings())

@@ -135,6 +135,37 @@ export const kubernetesRights = z.strictObject({
   ),
 })
 
+export const nodes = z.strictObject({
+  configured: z.boolean().describe('Whether this node is in a fleet.'),
+  node: z.string().nullable().describe('This node; `null` without a fleet, like what follows.'),
+  leader: z.string().nullable().describe('The node that writes the mirrored Secrets, where one is known to.'),
+  fault: z.string().nullable().describe('Why the cluster did not tell all.'),
+  credentials: z
+    .array(
+      z.strictObject({
+        host: z.string(),
+        secretName: z.string().describe('Name of the canonical Secret.'),
+        standing: z.enum(['synced', 'absent', 'behind', 'ahead', 'forked', 'garbled', 'unknown']),
+        seq: count.nullable().describe('Of what this node holds.'),
+        fleetSeq: count.nullable().describe('Of what the fleet held when it was last seen.'),
+        detail: z.string().nullable(),
+      }),
+    )
+    .describe('How this node stands to the fleet.'),
+  nodes: z
+    .array(
+      z.strictObject({
+        node: z.string(),
+        live: z.boolean().describe('Not silent for three heartbeats.'),
+        silentSeconds: count.describe('Since its last sign, by the clock of the API server.'),
+        leads: z.boolean(),
+        adopted: z.record(z.string(), count).describe('`seq` of each credential that it is to hold; 0: none yet.'),
+      }),
+    )
+    .nullable()
+    .describe('`null`: the cluster does not tell.'),
+})
+
 /** Its sections grow with what the daemon does, so they may hold more than is named here. */
 export const status = z.looseObject({
   ready: z.boolean(),

@@ -8,6 +8,7 @@ import { addCredentials } from './credentials.ts'
 import type { Door } from './door.ts'
 import { addKubernetes } from './kubernetes.ts'
 import { addMirror } from './mirror.ts'
+import { addNodes } from './nodes.ts'
 import { addOpenApi } from './openapi.ts'
 import type { AdminParts } from './parts.ts'
 import { answerProblem, faultOf } from './problem.ts'
@@ -42,6 +43,7 @@ export function createAdminApp(parts: AdminParts, door: Door): Express {
   addRotations(api)
   addStatus(api)
   addMirror(api)
+  addNodes(api)
   addKubernetes(api)
   addAudit(api)
   addTokens(api)

@@ -5,7 +5,8 @@ import * as requests from './requests.ts'
 
 const keychain: ErrorCode[] = ['KEYCHAIN_LOCKED', 'KEYCHAIN_UNAVAILABLE', 'KEYCHAIN_CORRUPT']
 const body: ErrorCode[] = ['BODY_MALFORMED', 'BODY_INVALID', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED']
-const acting: ErrorCode[] = [...keychain, 'AUDIT_UNAVAILABLE', 'SHUTTING_DOWN', 'PARAMETER_INVALID']
+const fleet: ErrorCode[] = ['FLEET_UNAVAILABLE', 'FLEET_CONFLICT', 'FLEET_NOT_SHARED']
+const acting: ErrorCode[] = [...keychain, ...fleet, 'AUDIT_UNAVAILABLE', 'SHUTTING_DOWN', 'PARAMETER_INVALID']
 const named: ErrorCode[] = ['NAMESPACE_INVALID', 'NAME_INVALID', 'REGISTRY_UNLISTED']
 
 const actor = { name: 'Regcredd-Actor', description: 'Who acts, for the audit; a claim. Not read with a token.' }
@@ -123,7 +124,7 @@ export const endpoints = {
     openers: ['rotate'],
     headers: [actor],
     answers: { 200: { description: 'as it is now', form: answers.rotation } },
-    problems: ['ROTATION_NOT_FOUND', 'ROTATION_SETTLED', 'ROTATION_APPLIED', ...acting],
+    problems: ['ROTATION_NOT_FOUND', 'ROTATION_SETTLED', 'ROTATION_ELSEWHERE', 'ROTATION_APPLIED', ...acting],
   },
   rollBackRotation: {
     name: 'rollBackRotation',
@@ -153,7 +154,7 @@ export const endpoints = {
     headers: [actor],
     body: requests.resolve,
     answers: { 200: { description: 'as it is now', form: answers.rotation } },
-    problems: ['ROTATION_NOT_FOUND', 'ROTATION_NOT_STUCK', 'VERSION_REFUSED', ...body, ...acting],
+    problems: ['ROTATION_NOT_FOUND', 'ROTATION_ELSEWHERE', 'ROTATION_NOT_STUCK', 'VERSION_REFUSED', ...body, ...acting],
   },
   status: {
     name: 'getStatus',
@@ -171,6 +172,15 @@ export const endpoints = {
     summary: 'what became of each Secret',
     openers: ['read'],
     answers: { 200: { description: 'the last result for each', form: answers.mirror } },
+    problems: [],
+  },
+  nodes: {
+    name: 'listNodes',
+    method: 'get',
+    path: '/v1/nodes',
+    summary: 'the nodes of the fleet, and which version of each credential they hold',
+    openers: ['read'],
+    answers: { 200: { description: 'also without a fleet, and while the cluster is away', form: answers.nodes } },
     problems: [],
   },
   kubernetesCheck: {

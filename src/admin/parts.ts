@@ -33,6 +33,22 @@ export type RightsReport = {
   complete: boolean
 }
 
+/** How the fleet is, as seen from this node. */
+export type NodesReport = {
+  node: string
+  leader: string | undefined
+  fault: string | undefined
+  credentials: {
+    key: string
+    secretName: string
+    standing: 'synced' | 'absent' | 'behind' | 'ahead' | 'forked' | 'garbled' | 'unknown'
+    seq: number | undefined
+    fleetSeq: number | undefined
+    detail: string | undefined
+  }[]
+  nodes: { node: string; isLive: boolean; silentSeconds: number; adopted: Map<string, number> }[] | undefined
+}
+
 /** One line of the log for each answered request. Holds no query and no body; `error` may have a cause that is for the log only. */
 export type AnswerLine = {
   id: string
@@ -64,6 +80,8 @@ export type AdminParts = {
   version: string
   status: () => Promise<object>
   mirror: () => MirrorReport
+  /** Undefined without a fleet. */
+  nodes: () => Promise<NodesReport | undefined>
   /** @throws KUBERNETES_NOT_CONFIGURED, KUBERNETES_FAILED */
   kubernetesCheck: () => Promise<RightsReport>
   /** Records after number `after`, oldest first, at most `limit`; without `after` the newest ones. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
+import { describeNodes, type NodesAnswer } from './nodes.ts'
 import { leaves, table } from './table.ts'
 import { type Paint, printable } from './terminal.ts'
 
@@ -10,8 +11,14 @@ export function addStatus(program: Command): void {
   program
     .command('status')
     .description('show how the daemon is, and what clients do without it')
-    .action(async (_options, command: Command) => {
+    .option('--fleet', 'show the nodes of the fleet, and which version of each credential they hold')
+    .action(async ({ fleet }: { fleet?: true }, command: Command) => {
       const { ask, show } = contextOf(command)
+      if (fleet === true) {
+        const answer = (await ask({ method: 'GET', path: '/v1/nodes' })) as NodesAnswer
+        show(answer, (paint) => describeNodes(answer, paint))
+        return
+      }
       const status = (await ask({ method: 'GET', path: '/v1/status' })) as Status
       show(status, (paint) => {
         const { ready, reasons, failOver = [], ...rest } = status

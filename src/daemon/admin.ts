@@ -95,6 +95,7 @@ function adminParts(
       ),
       stale: mirror.stale(),
     }),
+    nodes: async () => status.fleet?.report(AbortSignal.timeout(CHECK_TIMEOUT_MS)),
     kubernetesCheck: () => mirror.check(AbortSignal.timeout(CHECK_TIMEOUT_MS)),
     audit: (range) => readAudit(config.audit.folder, range),
     onAnswer: ({ error, ...line }) => {

@@ -57,6 +57,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     audit,
     keychain,
     mirror,
+    fleet,
     heldLogins: upstream.breaker.held,
     metLimits: upstream.rateLimits.current,
     tls: proxy.tls,

@@ -52,6 +52,7 @@ export function createDesk(
     version: '0.1.0',
     status: async () => ({ version: '0.1.0', keychain: 'ready' }),
     mirror: () => ({ configured: false, results: [], stale: false }),
+    nodes: async () => undefined,
     kubernetesCheck: async () => ({ rights: [], complete: true }),
     audit: async () => [],
     onAnswer: (line) => void lines.push(line),

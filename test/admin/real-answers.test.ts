@@ -108,6 +108,7 @@ describe('every endpoint of a daemon answers as the document says', () => {
 
     await ask(endpoints.status, '')
     await ask(endpoints.mirror, '')
+    await ask(endpoints.nodes, '')
     assert.equal((await ask(endpoints.kubernetesCheck, '')).body.code, 'KUBERNETES_NOT_CONFIGURED')
     await ask(endpoints.audit, '?limit=1000')
     assert.equal((await ask(endpoints.audit, '?limit=0')).status, 400)
