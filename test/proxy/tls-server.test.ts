@@ -278,6 +278,30 @@ describe('the listener over TLS', { skip }, () => {
     }
   })
 
+  test('a connection of TLS 1.2 cannot show another certificate later on', async () => {
+    const own = { ca: place.serverCa.cert, cert: good.cert, key: await readFile(good.keyFile) }
+    const socket = connectTls({ host: '127.0.0.1', port: proxy.port, maxVersion: 'TLSv1.2', ...own })
+    open.push(socket)
+    await once(socket, 'secureConnect')
+    const ended = await new Promise<string>((resolve) => {
+      socket.on('error', () => resolve('refused'))
+      socket.renegotiate({}, (error) => resolve(error === null ? 'renegotiated' : 'refused'))
+    })
+    assert.equal(ended, 'refused')
+    assert.equal((await ask(MANIFEST)).status, 200)
+  })
+
+  test('what the lane does not take comes whole, too', async () => {
+    registry.script = (request, response) => {
+      if (!request.url?.includes('/blobs/')) return false
+      response.writeHead(200, { 'transfer-encoding': 'chunked' })
+      response.end(BLOB)
+      return true
+    }
+    const { status, body } = await ask(blobPath)
+    assert.deepEqual([status, body.equals(BLOB)], [200, true])
+  })
+
   function askKept(agent: Agent): Promise<{ status: number; port: number; serial: string; body: string }> {
     return new Promise((resolve, reject) => {
       const request = httpsRequest({ host: '127.0.0.1', port: proxy.port, path: MANIFEST, agent }, (answer) => {
