@@ -202,22 +202,28 @@ export function createReplica(parts: ReplicaParts): Replica {
           'this node holds another credential of the same age; log in anew, on one node',
         )
       }
-      const isPublished = found !== undefined && isSameEntry(key, found.entry, next)
-      if (isPublished) return { ok: true, value: next }
+      if (found !== undefined && isSameEntry(key, found.entry, next)) return { ok: true, value: next }
       sent = next
       const written = await publish(next, found, signal)
       return written.ok ? { ok: true, value: next } : written
     }, signal)
-    if (!answer.ok) {
+    if (!answer.ok && !(sent !== undefined && (await isPublished(sent, signal)))) {
       if (signal.aborted) throw new RegcreddError('SHUTTING_DOWN')
       throw new RegcreddError('FLEET_UNAVAILABLE', answer.fault.detail)
     }
-    const next = answer.value
+    const next = answer.ok ? answer.value : sent
     if (next === undefined) return undefined
     const fleetSeq = seqOf(next)
     const stored = await put(next)
     settle({ standing: 'synced', seq: fleetSeq, fleetSeq, detail: undefined })
     return stored !== undefined && 'credential' in stored ? stored.credential : undefined
+  }
+
+  /** Looks whether a write whose answer did not come was done. */
+  async function isPublished(entry: Entry, signal: AbortSignal): Promise<boolean> {
+    const read = await store.read(key, signal)
+    const found = read.ok ? read.value : undefined
+    return found !== undefined && 'entry' in found && isSameEntry(key, found.entry, entry)
   }
 
   /** What is to be held after the change; undefined where there is nothing before and after. A new rotation is driven by this node. */
