@@ -11,18 +11,17 @@ export const words = { PASSWORD: 'first password', NEW: 'second password', WRONG
 /** Does what the sandbox's commands cannot do by themselves: what systemd, or somebody at the registry, would do. */
 export async function startControl(parts: { daemon: Daemon; registry: FakeRegistry; top: string }): Promise<Server> {
   const acts: Record<string, (body: string) => Promise<void>> = {
+    '/old-password': async () => {
+      parts.registry.setPassword(words.PASSWORD)
+      await rotationsEnded(parts.daemon)
+    },
+    '/third-password': async () => parts.registry.setPassword('a third password'),
+    '/staged-password': async () => parts.registry.setPassword(words.NEW),
     '/systemctl': (args) => systemctl(parts, args),
     '/config': (body) => configure(parts, JSON.parse(body)),
     '/password': async () => {
       parts.registry.setPassword(words.NEW)
-      await eventually(
-        'the rotation ends',
-        async () => {
-          const { body } = await parts.daemon.rest('GET', '/v1/rotations')
-          return body.rotations.every(({ state }: { state: string }) => ['GRACE', 'RETIRED', 'ABORTED'].includes(state))
-        },
-        20_000,
-      )
+      await rotationsEnded(parts.daemon)
     },
   }
   const server = createServer(async (request, response) => {
@@ -35,6 +34,17 @@ export async function startControl(parts: { daemon: Daemon; registry: FakeRegist
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return server
+}
+
+async function rotationsEnded(daemon: Daemon): Promise<void> {
+  await eventually(
+    'the rotation ends',
+    async () => {
+      const { body } = await daemon.rest('GET', '/v1/rotations')
+      return body.rotations.every(({ state }: { state: string }) => ['GRACE', 'RETIRED', 'ABORTED'].includes(state))
+    },
+    20_000,
+  )
 }
 
 async function systemctl({ daemon, top }: { daemon: Daemon; top: string }, args: string): Promise<void> {

@@ -85,7 +85,12 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   await writeCommands(bin, `http://127.0.0.1:${port}`)
   const clone = join(folder, 'clone')
   await mkdir(clone)
-  const files = { systemd: join(root, 'systemd'), kubernetes: join(root, 'kubernetes'), ...options.clone }
+  const files = {
+    systemd: join(root, 'systemd'),
+    kubernetes: join(root, 'kubernetes'),
+    hooks: join(root, 'hooks'),
+    ...options.clone,
+  }
   if (tls !== undefined) await symlink(tls.caFile, join(clone, 'ca.pem'))
   for (const [name, target] of Object.entries(files)) await symlink(target, join(clone, name))
   await writeFile(join(folder, 'policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}')
@@ -145,10 +150,18 @@ const keyInPlace = ({ folder }: Daemon): [string, string] => [
   join(folder, 'keychain.key'),
 ]
 
+/** What somebody does at the registry, in the document's words. */
+function atRegistry(body: string): string {
+  return body
+    .replace(/^# at the registry: the (old|staged) .*$/gm, 'control $1-password')
+    .replace(/^# at the registry: somebody sets a third .*$/gm, 'control third-password')
+    .replace(/^# at the registry: .*$/gm, 'control password')
+}
+
 function scriptOf(steps: Step[]): string {
   const lines = steps.map((step, index) => {
     const body = 'run' in step ? step.run.text : `control config <<'CONFIG'\n${step.config.text}CONFIG\n`
-    return `printf '\\n>>> %s\\n' ${index}\n${body.replace(/^# at the registry: .*$/gm, 'control password')}`
+    return `printf '\\n>>> %s\\n' ${index}\n${atRegistry(body)}`
   })
   // One compound command: bash has read it all before a command of it could read the script as its standard input.
   return `main() {\n:\n${lines.join('\n')}\n}\nmain < /dev/null\n`
