@@ -1,9 +1,10 @@
 import type { PullBegin, PullEnd } from './audit/record.ts'
-import { toRegcreddError } from './errors.ts'
+import { type ErrorCode, toRegcreddError } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Caller } from './proxy/caller.ts'
 import type { Exchange, Outcome } from './proxy/exchange.ts'
+import type { Refusals } from './refusals.ts'
 
 export type PullReport = {
   /** Before the first byte goes to the registry. @throws AUDIT_UNAVAILABLE */
@@ -15,6 +16,7 @@ export type PullReport = {
 /** Turns what happened at the proxy into records, a log line and counts; the proxy itself knows of none of them. */
 export function createPullReport(parts: {
   record: (event: PullBegin | PullEnd) => Promise<void>
+  refusals: Refusals
   log: Logger
   metrics: Metrics
   nowMs: () => number
@@ -54,7 +56,10 @@ export function createPullReport(parts: {
       if (rateLimit !== undefined && registry !== undefined)
         parts.metrics.rateLimitSeen({ registry: registry.name, ...rateLimit })
       logLine(parts.log, exchange, outcome, durationMs)
-      if (!wasBegun) return
+      if (!wasBegun) {
+        if (outcome.code !== undefined) parts.refusals.note(refusalOf(exchange, outcome.code))
+        return
+      }
       parts.record(endRecord(exchange, outcome, durationMs)).catch((thrown: unknown) => {
         // The answer is under way or done; the audit itself counts the lost record and closes for the next pull.
         parts.log.error({ id: exchange.id, err: toRegcreddError(thrown) }, 'the end of a pull could not be recorded')
@@ -90,6 +95,12 @@ function endRecord(exchange: Exchange, outcome: Outcome, durationMs: number): Pu
     redirected: outcome.redirected && true,
     redirectedBytes: outcome.redirected?.sizeBytes,
   }
+}
+
+/** Of what was asked only what could be read: a malformed path is not repeated. */
+function refusalOf({ id, peer, pull, registry }: Exchange, code: ErrorCode): Record<string, string> {
+  const asked = pull && { method: pull.method, kind: pull.kind, repository: pull.repository, reference: pull.reference }
+  return { id, code, peer, registry: registry?.name ?? pull?.host ?? '', ...asked }
 }
 
 function logLine(log: Logger, exchange: Exchange, outcome: Outcome, durationMs: number): void {

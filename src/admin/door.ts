@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { adminTokenId } from '../admin-token.ts'
 import { RegcreddError, toRegcreddError } from '../errors.ts'
+import type { Refusals } from '../refusals.ts'
 import type { FailureLimit } from './failure-limit.ts'
-import type { Refusals } from './refusals.ts'
 import type { TokenHolder, TokenStore } from './token-store.ts'
 
 /** Who was let in: whoever may open the socket, or the holder of a token. */
@@ -50,7 +50,7 @@ export function createTokenDoor({ hosts, tokens, failures, refusals }: TokenDoor
     const { method = '', url = '', socket } = request
     const path = (url.split('?', 1)[0] ?? '').slice(0, LOGGED_PATH_CHARACTERS)
     const token = adminTokenId(bearerOf(request) ?? '')
-    refusals.note({ code, peer: socket.remoteAddress ?? '', method, path, token })
+    refusals.note({ code, peer: socket.remoteAddress ?? '', method, path, ...(token !== undefined && { token }) })
   }
 
   return {

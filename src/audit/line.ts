@@ -67,6 +67,7 @@ const shapes: Record<AuditEvent['type'], Record<string, Check>> = {
   'daemon.stop': daemonEvent,
   'audit.gap': daemonEvent,
   'audit.reopened': daemonEvent,
+  'pull.refused': daemonEvent,
   'admin.refused': daemonEvent,
 }
 

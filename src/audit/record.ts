@@ -55,9 +55,9 @@ export type AdminAct = {
   detail: Record<string, string | number | boolean> | undefined
 }
 
-/** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file; `admin.refused`: somebody who may not. */
+/** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file; `pull.refused`, `admin.refused`: somebody who may not. */
 export type DaemonEvent = {
-  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened' | 'admin.refused'
+  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened' | 'pull.refused' | 'admin.refused'
   detail: Record<string, string | number | boolean>
 }
 

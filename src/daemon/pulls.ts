@@ -7,6 +7,7 @@ import { createPreference } from '../proxy/preference.ts'
 import { createSender } from '../proxy/sender.ts'
 import { followTlsFiles, type TlsFiles } from '../proxy/tls-files.ts'
 import { createPullReport } from '../pull-report.ts'
+import { createRefusals } from '../refusals.ts'
 import type { Base } from './part.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -18,7 +19,9 @@ export async function startPulls(
   const { tokens, breaker, rateLimits } = upstream
   const sender = createSender(upstream.agentsOf)
   stack.defer(() => sender.close())
-  const report = createPullReport({ record: (event) => audit.pullWithOthers(event), log, metrics, nowMs })
+  const refusals = createRefusals((detail) => audit.event({ type: 'pull.refused', detail }), nowMs)
+  stack.defer(() => refusals.close())
+  const report = createPullReport({ record: (event) => audit.pullWithOthers(event), refusals, log, metrics, nowMs })
   const { listen, headersTimeoutMs, maxConnections, callers, callerTokenFile, drainTimeoutMs } = config.proxy
   const isTokenUsed = callers === 'token' || config.registries.some((registry) => registry.callers === 'token')
   const callerTokens = isTokenUsed ? await followCallerTokens(callerTokenFile, log) : undefined

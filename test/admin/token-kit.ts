@@ -1,8 +1,8 @@
 import { createTokenDoor } from '../../src/admin/door.ts'
 import { createFailureLimit } from '../../src/admin/failure-limit.ts'
 import type { AdminParts } from '../../src/admin/parts.ts'
-import { createRefusals } from '../../src/admin/refusals.ts'
 import { makeAdminToken } from '../../src/admin-token.ts'
+import { createRefusals } from '../../src/refusals.ts'
 import { createDesk } from './kit.ts'
 
 /** The admin app behind the door that wants tokens; what that door does not depend on is TLS. */

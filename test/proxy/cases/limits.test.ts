@@ -182,6 +182,7 @@ test('case 40: no password, token, realm query or signed URL is in a log line, w
   const metrics = createMetrics({ version: '0', registries: [NAME] })
   const report = createPullReport({
     record: async () => undefined,
+    refusals: { note: () => undefined, close: () => undefined },
     log: createLogger({ level: 'debug', stream }),
     metrics,
     nowMs: () => performance.now(),

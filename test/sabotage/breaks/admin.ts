@@ -91,7 +91,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'admin: refusals do not fill the audit',
-    file: 'src/admin/refusals.ts',
+    file: 'src/refusals.ts',
     line: 'if (recorded >= RECORDS_PER_WINDOW) {',
     instead: 'if (recorded < 0) {',
     testFile: 'test/admin/door.test.ts',

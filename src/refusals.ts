@@ -1,28 +1,16 @@
-import type { ErrorCode } from '../errors.ts'
-
 const WINDOW_MS = 60_000
 const RECORDS_PER_WINDOW = 20
 
-/** Somebody who was not let in. `token` is the id that he named, if any; who has no right token may claim any. */
-export type Refusal = {
-  code: ErrorCode
-  peer: string
-  method: string
-  path: string
-  token: string | undefined
-}
+type Detail = Record<string, string | number>
 
 export type Refusals = {
-  note(refusal: Refusal): void
+  note(refusal: Detail): void
   /** Records how many were left out since the last record. */
   close(): void
 }
 
 /** Records refusals, at most twenty a minute, so that nobody fills the audit with them; the next record tells how many were left out. */
-export function createRefusals(
-  record: (detail: Record<string, string | number>) => void,
-  nowMs: () => number,
-): Refusals {
+export function createRefusals(record: (detail: Detail) => void, nowMs: () => number): Refusals {
   let windowEndsMs = 0
   let recorded = 0
   let leftOut = 0
@@ -34,7 +22,7 @@ export function createRefusals(
   }
 
   return {
-    note({ token, ...refusal }) {
+    note(refusal) {
       const now = nowMs()
       if (now >= windowEndsMs) {
         windowEndsMs = now + WINDOW_MS
@@ -45,7 +33,7 @@ export function createRefusals(
         return
       }
       recorded += 1
-      record({ ...refusal, ...(token !== undefined && { token }), ...owed() })
+      record({ ...refusal, ...owed() })
     },
     close() {
       if (leftOut > 0) record(owed() as { leftOut: number })
