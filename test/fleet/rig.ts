@@ -1,0 +1,103 @@
+import type { TestContext } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { createFleet, type FleetParts } from '../../src/fleet/fleet.ts'
+import type { ReplicaState } from '../../src/fleet/replica.ts'
+import { createSteadyMs } from '../../src/fleet/steady.ts'
+import { versionOf } from '../../src/keychain/credential.ts'
+import type { Keychain } from '../../src/keychain/keychain.ts'
+import { createMemoryKeychain } from '../../src/keychain/memory.ts'
+import { commit, replace, stage } from '../../src/rotation/plan.ts'
+import { Secret } from '../../src/secret.ts'
+
+export const KEY = 'registry.corp.example'
+export const SYSTEM = 'regcredd-system'
+
+type FleetSection = FleetParts['config']['fleet']
+
+export type RigOptions = {
+  kubeconfig: string
+  node: string
+  keychain?: Keychain
+  registries?: string[]
+  fleet?: Partial<FleetSection>
+  skewMs?: number
+  resyncIntervalMs?: number
+  callTimeoutMs?: number
+}
+
+/** One node in this process, on a keychain in memory. */
+export function createNode(t: TestContext, options: RigOptions) {
+  const keychain = options.keychain ?? createMemoryKeychain()
+  const adopted: string[] = []
+  const standings: ReplicaState[] = []
+  const leads: boolean[] = []
+  const fleet = createFleet({
+    config: {
+      kubeconfig: options.kubeconfig,
+      resyncIntervalMs: options.resyncIntervalMs ?? 300_000,
+      fleet: {
+        namespace: SYSTEM,
+        node: options.node,
+        nodeLabels: {},
+        registries: undefined,
+        leaseSeconds: 3,
+        heartbeatSeconds: 1,
+        ...options.fleet,
+      },
+    },
+    node: options.node,
+    registries: options.registries ?? [KEY],
+    keychain,
+    time: {
+      now: () => new Date(Date.now() + (options.skewMs ?? 0)),
+      sleep: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }),
+      random: Math.random,
+      steadyMs: createSteadyMs(),
+    },
+    onAdopted: (key) => adopted.push(key),
+    onStanding: (_key, state) => standings.push(state),
+    onFault: (_key, thrown) => {
+      throw thrown
+    },
+    onLead: (is) => leads.push(is),
+    callTimeoutMs: options.callTimeoutMs ?? 10_000,
+  })
+  let isClosed = false
+  const close = async () => {
+    if (!isClosed) await fleet.close()
+    isClosed = true
+  }
+  t.after(close)
+  return {
+    ...fleet,
+    close,
+    keychain,
+    adopted,
+    standings,
+    leads,
+    login: (password: string, key = KEY) =>
+      fleet.update(key, (stored) => replace(stored, key, loginOf(password), new Date())),
+    stage: (password: string, rotationId: string, key = KEY) =>
+      fleet.update(key, (stored) =>
+        stage(stored, {
+          rotationId,
+          login: loginOf(password),
+          deadline: new Date(Date.now() + 60_000),
+          idempotencyKey: undefined,
+          bodyHash: undefined,
+          now: new Date(),
+        }),
+      ),
+    commit: (rotationId: string, key = KEY) => fleet.update(key, (stored) => commit(stored, rotationId, new Date())),
+    async password(label: 'current' | 'pending' | 'previous' = 'current', key = KEY) {
+      const stored = await keychain.get(key)
+      return stored && versionOf(stored, label)?.secret.reveal()
+    },
+    state: async () => (await fleet.report(AbortSignal.timeout(10_000))).credentials[0],
+    nodes: async () => (await fleet.report(AbortSignal.timeout(10_000))).nodes,
+  }
+}
+
+function loginOf(password: string) {
+  return { username: 'ci', secret: new Secret(password), email: undefined }
+}
