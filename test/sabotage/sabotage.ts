@@ -18,6 +18,7 @@ const COPIED = [
   'docs',
   'systemd',
   'kubernetes',
+  'hooks',
   'bench',
   'package.json',
   'tsconfig.json',

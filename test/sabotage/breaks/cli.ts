@@ -11,8 +11,8 @@ export const breaks: Break[] = [
   },
   {
     name: 'cli: an aborted rotation is a failure',
-    file: 'src/cli/rotate.ts',
-    line: "if (last.state === 'ABORTED') process.exitCode = exitCodes.refused",
+    file: 'src/cli/rotation-progress.ts',
+    line: "if (state === 'ABORTED') return exitCodes.refused",
     instead: '',
     testFile: 'test/cli/rotations.test.ts',
     test: 'an aborted rotation ends with 1 and says that the old password stays',
