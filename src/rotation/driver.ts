@@ -25,6 +25,8 @@ export type Driver = {
   close(): Promise<void>
 }
 
+const NOTES_KEPT = 200
+
 type Driven = { ended: Promise<void>; stop: AbortController }
 
 export function createDriver(
@@ -48,7 +50,10 @@ export function createDriver(
 
   function runOf(key: string, id: string, signal: AbortSignal): Run {
     const note = (text: string) => {
+      notes.delete(id)
       notes.set(id, text)
+      const [oldest] = notes.keys()
+      if (notes.size > NOTES_KEPT && oldest !== undefined) notes.delete(oldest)
       changes.changed(id)
     }
     return { parts, key, id, signal, note }

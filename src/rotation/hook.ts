@@ -7,6 +7,8 @@ import type { HookEnd, HookInput, RunHook } from './ports.ts'
 const EXIT_RETRY = 75
 const EXIT_REFUSED = 77
 const MAX_OUTPUT_BYTES = 16 * 1024
+/** For output that is still in a pipe which somebody outside of the process group holds open. */
+const LAST_OUTPUT_MS = 1_000
 /** What a hook is given of the environment: no token, no proxy with a password, nothing of the service manager's. */
 const ENVIRONMENT = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'CREDENTIALS_DIRECTORY']
 
@@ -40,9 +42,12 @@ export const runHook: RunHook = async (hook, input, signal) => {
 function exitOf(child: Child, limit: AbortSignal): Promise<Exit | 'cut off'> {
   const { promise, resolve } = Promise.withResolvers<Exit | 'cut off'>()
   child.once('error', (error) => resolve({ failure: errnoText(error) }))
-  // `close` waits for the pipes, which a grandchild may hold open; `exit` does not, and leaves a moment for what is in them.
-  child.once('exit', (code, signal) => setImmediate(() => resolve({ code, signal })))
   child.once('close', (code, signal) => resolve({ code, signal }))
+  child.once('exit', (code, signal) => {
+    // `close` says that all of its output was read. What it has left behind may hold the pipes open, and is not waited for.
+    killGroup(child)
+    setTimeout(() => resolve({ code, signal }), LAST_OUTPUT_MS).unref()
+  })
   if (limit.aborted) resolve('cut off')
   limit.addEventListener('abort', () => resolve('cut off'))
   return promise
