@@ -8,8 +8,13 @@ export type Base = { uid: string; resourceVersion: string }
 export function orAbsent<T>(answer: Answer<T>): Answer<T | undefined> {
   if (answer.ok) return answer
   if (answer.fault.kind === 'absent') return { ok: true, value: undefined }
-  // No admission webhook stands in the way of a read: the API server itself is silent.
-  return answer.fault.kind === 'timeout' ? { ok: false, fault: { ...answer.fault, kind: 'silent' } } : answer
+  return orSilent(answer)
+}
+
+/** No admission webhook stands in the way of a read: where one takes too long, the API server itself is silent. */
+export function orSilent<T>(answer: Answer<T>): Answer<T> {
+  if (answer.ok || answer.fault.kind !== 'timeout') return answer
+  return { ok: false, fault: { ...answer.fault, kind: 'silent' } }
 }
 
 /** A write to what is not there any more: as after any other change, it is to be read again. */

@@ -1,47 +1,73 @@
 import { NOTHING_READ, type Read } from './applying.ts'
 import type { Cluster } from './cluster.ts'
 import { type Answer, type Fault, isOfCluster } from './fault.ts'
-import type { Found } from './plan.ts'
-import type { FoundAccount } from './service-account.ts'
 import type { Target } from './targets.ts'
 
 /** Fewer are read one by one. */
 const FEW = 8
 
-export type BulkRead = { readFor: (target: Target) => Read; down: Fault | undefined }
+/** Gives what was read for a target, as soon as it is known. Never rejects. */
+export type BulkRead = (target: Target) => Promise<Read>
 
 /**
- * Reads the Secrets and ServiceAccounts of many namespaces by a list for each name, in place of a call for each of them. What could not be listed
- * is read one by one later; `down` where the API server is away altogether. An empty list is no danger: what it lacks is created, never overwritten.
+ * Reads the Secrets and ServiceAccounts of many namespaces by a list for each name, in place of a call for each of them; what is found in a page is
+ * given before the next page comes. What could not be listed is read one by one later; `onDown` hears that the API server is away altogether.
+ * An empty list is no danger: what it lacks is created, never overwritten.
  */
-export async function bulkRead(cluster: Cluster, targets: Target[], signal: AbortSignal): Promise<BulkRead> {
-  if (targets.length < FEW) return { readFor: () => NOTHING_READ, down: undefined }
-  const secrets = new Map<string, Map<string, Found>>()
-  const accounts = new Map<string, Map<string, FoundAccount>>()
-  let down: Fault | undefined
+export function bulkRead(
+  { lists }: Pick<Cluster, 'lists'>,
+  targets: Target[],
+  onDown: (fault: Fault) => void,
+  signal: AbortSignal,
+): BulkRead {
+  if (targets.length < FEW) return async () => NOTHING_READ
+  const namesOf = (pick: (target: Target) => string[]) => [...new Set(targets.flatMap(pick))]
+  const follow = <T>(list: Listing<T>, name: string): [string, Followed<T>] => [
+    name,
+    followList((on) => list(name, on, signal), onDown),
+  ]
+  const accounts = new Map(namesOf((one) => one.serviceAccounts).map((name) => follow(lists.accounts, name)))
+  const secrets = new Map(namesOf((one) => [one.secretName]).map((name) => follow(lists.secrets, name)))
 
-  async function into<T>(kept: Map<string, Map<string, T>>, name: string, listing: Promise<Answer<Map<string, T>>>) {
-    const listed = await listing
-    if (listed.ok) kept.set(name, listed.value)
-    else if (isOfCluster(listed.fault)) down = listed.fault
+  return async ({ namespace, secretName, serviceAccounts }) => {
+    const secret = await secrets.get(secretName)?.(namespace)
+    const named = new Map(
+      await Promise.all(serviceAccounts.map(async (name) => [name, await accounts.get(name)?.(namespace)] as const)),
+    )
+    return { secret, account: (name) => named.get(name) }
   }
+}
 
-  for (const name of new Set(targets.map(({ secretName }) => secretName))) {
-    if (down === undefined) await into(secrets, name, cluster.lists.secrets(name, signal))
-  }
-  for (const name of new Set(targets.flatMap(({ serviceAccounts }) => serviceAccounts))) {
-    if (down === undefined) await into(accounts, name, cluster.lists.accounts(name, signal))
-  }
+type Listing<T> = (
+  name: string,
+  on: (namespace: string, found: T) => void,
+  signal: AbortSignal,
+) => Promise<Answer<unknown>>
 
-  const of = <T>(kept: Map<string, Map<string, T>>, name: string, namespace: string) => {
-    const listed = kept.get(name)
-    return listed === undefined ? undefined : { value: listed.get(namespace) }
-  }
-  return {
-    down,
-    readFor: ({ namespace, secretName }) => ({
-      secret: of(secrets, secretName, namespace),
-      account: (name) => of(accounts, name, namespace),
-    }),
+/** Undefined where the list failed, so that nothing is known. */
+type Followed<T> = (namespace: string) => Promise<{ value: T | undefined } | undefined>
+
+function followList<T>(
+  list: (on: (namespace: string, found: T) => void) => Promise<Answer<unknown>>,
+  onDown: (fault: Fault) => void,
+): Followed<T> {
+  const found = new Map<string, T>()
+  const waiting = new Map<string, (read: { value: T }) => void>()
+  const ended = list((namespace, value) => {
+    found.set(namespace, value)
+    waiting.get(namespace)?.({ value })
+    waiting.delete(namespace)
+  }).then((answer) => {
+    if (!answer.ok && isOfCluster(answer.fault)) onDown(answer.fault)
+    return answer.ok
+  })
+
+  return async (namespace) => {
+    const value = found.get(namespace)
+    if (value !== undefined) return { value }
+    const early = new Promise<{ value: T }>((resolve) => waiting.set(namespace, resolve))
+    const isListed = await Promise.race([early, ended])
+    if (typeof isListed === 'object') return isListed
+    return isListed ? { value: found.get(namespace) } : undefined
   }
 }

@@ -10,7 +10,8 @@ export type Call = <T>(
 
 export function createCall(kubeconfig: Kubeconfig, timeoutMs: number): Call {
   return async (signal, act) => {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    const limit = limitBy(signal, timeoutMs)
+    const limited = limit.signal
     try {
       // Raced, since the client gives the signal to the request only: a credential plugin of the kubeconfig may hang before it.
       const value = await raced(limited, async () => {
@@ -20,7 +21,26 @@ export function createCall(kubeconfig: Kubeconfig, timeoutMs: number): Call {
       return { ok: true, value }
     } catch (thrown) {
       return { ok: false, fault: faultOf(thrown, signal) }
+    } finally {
+      limit.end()
     }
+  }
+}
+
+/** As AbortSignal.any and AbortSignal.timeout, which would both outlive the call: with thousands of calls that is a lot of memory. */
+function limitBy(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
+  const limit = new AbortController()
+  const abort = () => limit.abort(signal.reason)
+  const expire = () => limit.abort(new DOMException('the call took too long', 'TimeoutError'))
+  const timer = setTimeout(expire, timeoutMs)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  return {
+    signal: limit.signal,
+    end: () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+    },
   }
 }
 

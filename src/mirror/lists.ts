@@ -1,10 +1,11 @@
 import type { V1Secret, V1ServiceAccount } from '@kubernetes/client-node'
 import { foundAccountOf } from './accounts.ts'
-import { notTheApi, orAbsent } from './api-answer.ts'
+import { notTheApi, orAbsent, orSilent } from './api-answer.ts'
 import { type Call, raced } from './call.ts'
 import { type Answer, faultOf, statusFault } from './fault.ts'
 import type { Connection, Kubeconfig } from './kubeconfig.ts'
 import { linesOf } from './lines.ts'
+import { CREDENTIALS_ANNOTATION, OWNER_ANNOTATION, OWNER_LABEL } from './ownership.ts'
 import type { Found } from './plan.ts'
 import { foundOf } from './secrets.ts'
 import type { FoundAccount } from './service-account.ts'
@@ -18,6 +19,7 @@ export type Meta = {
   name: string
   uid: string
   resourceVersion: string
+  /** All of a namespace; of others those that are our signs, like the annotations. */
   labels: Record<string, string>
   annotations: Record<string, string>
   terminating: boolean
@@ -40,10 +42,14 @@ export type Lists = {
   ): Promise<Answer<void>>
   /** One namespace as it is now; undefined where there is none. */
   namespace(name: string, signal: AbortSignal): Promise<Answer<Meta | undefined>>
-  /** All Secrets of a name with their content, by namespace. */
-  secrets(secretName: string, signal: AbortSignal): Promise<Answer<Map<string, Found>>>
-  /** All ServiceAccounts of a name, by namespace. */
-  accounts(account: string, signal: AbortSignal): Promise<Answer<Map<string, FoundAccount>>>
+  /** Hands over each Secret of a name, with its content and its namespace, as its page comes; then says how that ended. */
+  secrets(name: string, on: (namespace: string, found: Found) => void, signal: AbortSignal): Promise<Answer<unknown>>
+  /** Each ServiceAccount of a name, likewise. */
+  accounts(
+    name: string,
+    on: (namespace: string, found: FoundAccount) => void,
+    signal: AbortSignal,
+  ): Promise<Answer<unknown>>
 }
 
 type Json = Record<string, unknown>
@@ -58,54 +64,52 @@ const META = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 const META_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'
 
 export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
-  async function pages(subject: Subject, accept: string, limit: number, signal: AbortSignal) {
-    const items: Json[] = []
+  /** Reads each item as its page comes, so that no more than one page is held as it was sent. */
+  async function pages<T>(
+    subject: Subject,
+    { accept, limit }: { accept: string; limit: number },
+    read: (item: Json) => T,
+    signal: AbortSignal,
+  ): Promise<Answer<{ items: T[]; resourceVersion: string }>> {
+    const items: T[] = []
     let next: string | undefined
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const answer = await call(signal, async (connection, _options, limited) => {
         const query = { limit: String(limit), ...(next !== undefined && { continue: next }) }
         const response = await send(connection, subject, accept, query, limited)
-        return listOf(JSON.parse(await response.text()))
+        const listed = listOf(JSON.parse(await response.text()))
+        return { ...listed, items: listed.items.map(read) }
       })
-      if (!answer.ok) {
-        return answer.fault.kind === 'timeout'
-          ? { ok: false as const, fault: { ...answer.fault, kind: 'silent' as const } }
-          : answer
-      }
+      if (!answer.ok) return orSilent(answer)
       items.push(...answer.value.items)
       next = answer.value.next
-      if (next === undefined)
-        return { ok: true as const, value: { items, resourceVersion: answer.value.resourceVersion } }
+      if (next === undefined) return { ok: true, value: { items, resourceVersion: answer.value.resourceVersion } }
     }
-    return { ok: false as const, fault: faultOf(notTheApi(), signal) }
+    return { ok: false, fault: faultOf(notTheApi(), signal) }
   }
 
-  async function byNamespace<Raw, T>(subject: Subject, signal: AbortSignal, read: (raw: Raw, namespace: string) => T) {
-    const listed = await pages(subject, 'application/json', CONTENT_PAGE, signal)
-    if (!listed.ok) return listed
-    try {
-      const found = listed.value.items.map((item): [string, T] => {
-        const { namespace, name } = metaOf(item)
-        if (subject.kind !== 'namespaces' && name !== subject.name) throw notTheApi()
-        return [namespace, read(item as Raw, namespace)]
-      })
-      return { ok: true as const, value: new Map(found) }
-    } catch (thrown) {
-      return { ok: false as const, fault: faultOf(thrown, signal) }
-    }
+  function each<Raw, T>(
+    subject: Subject & { name: string },
+    read: (raw: Raw, namespace: string) => T,
+    on: (namespace: string, found: T) => void,
+    signal: AbortSignal,
+  ): Promise<Answer<unknown>> {
+    const form = { accept: 'application/json', limit: CONTENT_PAGE }
+    return pages(
+      subject,
+      form,
+      (item) => {
+        const { namespace, name } = metaOf(item, subject)
+        if (name !== subject.name) throw notTheApi()
+        on(namespace, read(item as Raw, namespace))
+      },
+      signal,
+    )
   }
 
   return {
-    async metas(subject, signal) {
-      const listed = await pages(subject, META_LIST, META_PAGE, signal)
-      if (!listed.ok) return listed
-      try {
-        const { items, resourceVersion } = listed.value
-        return { ok: true, value: { items: items.map(metaOf), resourceVersion } }
-      } catch (thrown) {
-        return { ok: false, fault: faultOf(thrown, signal) }
-      }
-    },
+    metas: (subject, signal) =>
+      pages(subject, { accept: META_LIST, limit: META_PAGE }, (item) => metaOf(item, subject), signal),
     async watch(subject, resourceVersion, on, signal) {
       const query = {
         watch: 'true',
@@ -117,7 +121,9 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
         await raced(signal, async () => {
           const response = await send(await kubeconfig.connect(), subject, META, query, signal)
           on.sign()
-          for await (const line of linesOf(response.stream(), on.sign)) on.event(eventOf(JSON.parse(line)))
+          for await (const line of linesOf(response.stream(), on.sign)) {
+            on.event(eventOf(JSON.parse(line), subject))
+          }
         })
         return { ok: true, value: undefined }
       } catch (thrown) {
@@ -128,13 +134,13 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
       orAbsent(
         await call(signal, async ({ api }, options) => {
           const { metadata } = await api.readNamespace({ name }, options)
-          return metaOf({ metadata })
+          return metaOf({ metadata }, { kind: 'namespaces' })
         }),
       ),
-    secrets: (name, signal) =>
-      byNamespace<V1Secret, Found>({ kind: 'secrets', name }, signal, (raw, namespace) => foundOf(raw, { namespace })),
-    accounts: (name, signal) =>
-      byNamespace<V1ServiceAccount, FoundAccount>({ kind: 'serviceaccounts', name }, signal, foundAccountOf),
+    secrets: (name, on, signal) =>
+      each({ kind: 'secrets', name }, (raw: V1Secret, namespace) => foundOf(raw, { namespace }), on, signal),
+    accounts: (name, on, signal) =>
+      each({ kind: 'serviceaccounts', name }, (raw: V1ServiceAccount) => foundAccountOf(raw), on, signal),
   }
 }
 
@@ -174,7 +180,7 @@ class WatchRefusal extends Error {
   }
 }
 
-function eventOf({ type, object }: Json): WatchEvent {
+function eventOf({ type, object }: Json, subject: Subject): WatchEvent {
   if (!isJson(object)) throw notTheApi()
   if (type === 'ERROR') throw new WatchRefusal(statusFault(object))
   if (type === 'BOOKMARK') {
@@ -183,7 +189,7 @@ function eventOf({ type, object }: Json): WatchEvent {
     return { type: 'bookmark', resourceVersion: version }
   }
   if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') throw notTheApi()
-  return { type: type === 'DELETED' ? 'gone' : 'set', meta: metaOf(object) }
+  return { type: type === 'DELETED' ? 'gone' : 'set', meta: metaOf(object, subject) }
 }
 
 function listOf(answer: unknown): { items: Json[]; resourceVersion: string; next: string | undefined } {
@@ -195,18 +201,24 @@ function listOf(answer: unknown): { items: Json[]; resourceVersion: string; next
   return { items, resourceVersion, next: typeof next === 'string' && next !== '' ? next : undefined }
 }
 
-function metaOf({ metadata }: Json): Meta {
+/** Only what somebody asks for later: the labels of namespaces, and our signs on the others. There may be many thousands. */
+function metaOf({ metadata }: Json, { kind }: Subject): Meta {
   if (!isJson(metadata)) throw notTheApi()
   const { name, namespace = '', uid, resourceVersion, labels, annotations, deletionTimestamp } = metadata
   if (typeof name !== 'string' || typeof namespace !== 'string') throw notTheApi()
   if (typeof uid !== 'string' || typeof resourceVersion !== 'string') throw notTheApi()
+  const kept = (from: unknown, keys: string[]) =>
+    isJson(from)
+      ? Object.fromEntries(keys.flatMap((key) => (typeof from[key] === 'string' ? [[key, from[key]]] : [])))
+      : {}
   return {
     namespace,
     name,
     uid,
     resourceVersion,
-    labels: isJson(labels) ? (labels as Record<string, string>) : {},
-    annotations: isJson(annotations) ? (annotations as Record<string, string>) : {},
+    labels:
+      kind === 'namespaces' ? kept(labels, isJson(labels) ? Object.keys(labels) : []) : kept(labels, [OWNER_LABEL]),
+    annotations: kind === 'secrets' ? kept(annotations, [CREDENTIALS_ANNOTATION, OWNER_ANNOTATION]) : {},
     terminating: deletionTimestamp !== undefined,
   }
 }

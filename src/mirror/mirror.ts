@@ -100,8 +100,9 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
     onNamespaces: (names) => retarget([...names, ...named]),
     onSecret: (type, meta) => {
       if (!picture.isKnown()) return
-      retarget([meta.namespace])
-      recheck(tracking.get(meta.namespace, meta.name), '', type === 'set' ? meta.resourceVersion : undefined)
+      const one = tracking.get(meta.namespace, meta.name)
+      if (one?.target === undefined) retarget([meta.namespace])
+      else recheck(one, '', type === 'set' ? meta.resourceVersion : undefined)
     },
     onAccount: (type, meta) => {
       for (const one of tracking.inNamespace(meta.namespace)) {

@@ -17,6 +17,8 @@ import { readWanted } from './wanted.ts'
 
 const CONCURRENCY = 8
 
+type ReadCredential = (key: string) => Promise<Credential | undefined>
+
 export type SeeTo = {
   /** Sees to all of these now; orphans only when their time has come. Gives the results in that order, and never rejects. */
   run(some: Tracked[], signal: AbortSignal): Promise<MirrorResult[]>
@@ -35,7 +37,7 @@ export function createSeeTo(parts: {
   /** Whether lists over the whole cluster are allowed. */
   isWide: boolean
   owner: () => Owner
-  readCredential: (key: string) => Promise<Credential | undefined>
+  readCredential: ReadCredential
   time: Time
   isTracked: (one: Tracked) => boolean
   settled: (one: Tracked, applied: Applied) => void
@@ -58,11 +60,22 @@ export function createSeeTo(parts: {
     const nowMs = time.now().getTime()
     const due = some.filter(({ target, retryAtMs = nowMs }) => target !== undefined || retryAtMs <= nowMs)
     const targets = parts.isWide ? due.flatMap(({ target }) => target ?? []) : []
-    const bulk = await bulkRead(cluster, targets, limits)
-    const shared: { down: Fault | undefined } = { down: bulk.down }
+    const shared: { down: Fault | undefined } = { down: undefined }
+    const bulk = bulkRead(
+      cluster,
+      targets,
+      (down) => {
+        shared.down = down
+      },
+      limits,
+    )
+    const readCredential = once(parts.readCredential)
     return Promise.all(
       due.map((one) =>
-        inTurn(one, () => pool(() => sync(one, shared, limits, one.target && bulk.readFor(one.target)))),
+        inTurn(one, async () => {
+          const read = one.target && (await bulk(one.target))
+          return pool(() => sync(one, shared, limits, readCredential, read))
+        }),
       ),
     )
   }
@@ -71,10 +84,12 @@ export function createSeeTo(parts: {
     one: Tracked,
     shared: { down: Fault | undefined },
     signal: AbortSignal,
-    read: Read | undefined,
+    readCredential: ReadCredential,
+    read?: Read,
   ): Promise<MirrorResult> {
     const applying: Applying = { cluster, time, owner: parts.owner(), signal }
-    const applied = shared.down === undefined ? await act(applying, one, read) : failed(one.name, shared.down)
+    const applied =
+      shared.down === undefined ? await act(applying, one, readCredential, read) : failed(one.name, shared.down)
     if (applied.fault !== undefined && isOfCluster(applied.fault)) shared.down = applied.fault
     // What was seen of one that is not wanted any more, and what closing broke off, is no news.
     if (!parts.isTracked(one)) {
@@ -92,10 +107,8 @@ export function createSeeTo(parts: {
     return applied.result
   }
 
-  function act(applying: Applying, one: Tracked, read: Read | undefined): Promise<Applied> {
-    return one.target === undefined
-      ? remove(applying, one.name)
-      : applyTo(applying, one.target, parts.readCredential, read)
+  function act(applying: Applying, one: Tracked, readCredential: ReadCredential, read?: Read): Promise<Applied> {
+    return one.target === undefined ? remove(applying, one.name) : applyTo(applying, one.target, readCredential, read)
   }
 
   /** Looks once more, at the cluster itself, before anything is deleted: labels may have come back, and a watch may lag. */
@@ -130,7 +143,7 @@ export function createSeeTo(parts: {
         pool(async () => {
           // The watch may tell of our own write before its answer has been read.
           if (one.versions.get(key) === version || !parts.isTracked(one)) return
-          await sync(one, { down: undefined }, closing, undefined)
+          await sync(one, { down: undefined }, closing, parts.readCredential)
         }),
       )
       void tracked(work)
@@ -146,7 +159,7 @@ export function createSeeTo(parts: {
 async function applyTo(
   applying: Applying,
   target: Target,
-  readCredential: (key: string) => Promise<Credential | undefined>,
+  readCredential: ReadCredential,
   read: Read | undefined,
 ): Promise<Applied> {
   try {
@@ -155,5 +168,18 @@ async function applyTo(
   } catch (thrown) {
     const { code, message } = toRegcreddError(thrown)
     return failed(target, fault('refused', `${code}: ${message}; nothing was written`))
+  }
+}
+
+/**
+ * Reads each credential once in a run, when it is first asked for. That is after the run has taken its place in every queue, so a run that comes
+ * later has read later too.
+ */
+function once(readCredential: ReadCredential): ReadCredential {
+  const read = new Map<string, Promise<Credential | undefined>>()
+  return (key) => {
+    const known = read.get(key) ?? readCredential(key)
+    read.set(key, known)
+    return known
   }
 }
