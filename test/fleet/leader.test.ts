@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { eventually } from '../helpers/daemon.ts'
+import { type KubeApiserver, skipWithoutKubernetes } from '../helpers/kube-apiserver.ts'
+import { NAME, type Node, PASSWORD, startFleetOfDaemons } from './daemons.ts'
+
+const skip = skipWithoutKubernetes()
+const mirrors = [{ registries: [NAME], namespaces: ['team-*'] }]
+
+const leaderOf = async (node: Node): Promise<string | null> => (await node.rest('GET', '/v1/nodes')).body.leader
+
+async function mirrored(api: KubeApiserver, namespace: string): Promise<string | undefined> {
+  const secret = await api.kubectl(['get', 'secret', 'regcred', '-n', namespace, '-o', 'json']).catch(() => undefined)
+  if (secret === undefined) return undefined
+  const { auths } = JSON.parse(Buffer.from(JSON.parse(secret).data['.dockerconfigjson'], 'base64').toString())
+  return auths[NAME]?.password
+}
+
+/** Puts something else into a tenant's Secret, which its keeper sees at once. */
+function spoil(api: KubeApiserver, namespace: string): Promise<string> {
+  const auths = { [NAME]: { username: 'ci', password: 'spoilt', auth: Buffer.from('ci:spoilt').toString('base64') } }
+  const data = { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') }
+  return api.kubectl(['patch', 'secret', 'regcred', '-n', namespace, '--type=merge', '-p', JSON.stringify({ data })])
+}
+
+test('one node writes the Secrets of tenants, for rotations on any; when it is killed another goes on', {
+  skip,
+}, async (t) => {
+  const { api, registry, nodes } = await startFleetOfDaemons(t, ['node-a', 'node-b'], { kubernetes: { mirrors } })
+  await api.kubectl(['create', 'namespace', 'team-a'])
+  await api.kubectl(['create', 'namespace', 'team-b'])
+  const [one] = nodes
+  assert.ok(one)
+  const name = await eventually('somebody leads', async () => (await leaderOf(one)) ?? undefined)
+  const leader = nodes[name === 'node-a' ? 0 : 1]
+  const follower = nodes[name === 'node-a' ? 1 : 0]
+  assert.ok(leader && follower)
+
+  assert.equal(await follower.login(), 0)
+  await eventually('the Secrets are there', async () => (await mirrored(api, 'team-b')) === PASSWORD, 10_000)
+  registry.setPassword('rotated')
+  const rotated = await follower.rotate('rotated')
+  assert.equal(rotated.body.partial, false)
+  assert.match(JSON.stringify(rotated.body.mirror), /2 Secrets, written by the node that leads/)
+  assert.deepEqual([await mirrored(api, 'team-a'), await mirrored(api, 'team-b')], ['rotated', 'rotated'])
+  assert.deepEqual((await follower.rest('GET', '/v1/mirror')).body.results, [])
+
+  const table = (await follower.cli(['status', '--fleet'])).stdout
+  assert.match(table, /NODE +STATE +MIRROR +registry\.corp\.example\nnode-a +live .*\nnode-b +live/)
+  assert.match(table, /leads +3\n/)
+
+  await leader.kill()
+  await api.kubectl(['create', 'namespace', 'team-c'])
+  await eventually(
+    'another leads, and the new namespace has its Secret',
+    async () => (await mirrored(api, 'team-c')) === 'rotated',
+    15_000,
+  )
+  assert.match((await follower.cli(['status', '--fleet'])).stdout, new RegExp(`${name} +(live|gone for \\d+ s)`))
+})
+
+test('a leader that was stopped and wakes after another took over writes nothing until it leads again', {
+  skip,
+}, async (t) => {
+  const { api, nodes } = await startFleetOfDaemons(t, ['node-a', 'node-b'], {
+    kubernetes: { mirrors },
+    fleet: { leaseSeconds: 8 },
+  })
+  await api.kubectl(['create', 'namespace', 'team-a'])
+  const [one] = nodes
+  assert.ok(one)
+  const name = await eventually('somebody leads', async () => (await leaderOf(one)) ?? undefined)
+  const first = nodes[name === 'node-a' ? 0 : 1]
+  const second = nodes[name === 'node-a' ? 1 : 0]
+  assert.ok(first && second)
+  try {
+    assert.equal(await first.login(), 0)
+    await eventually('the Secret is there', async () => (await mirrored(api, 'team-a')) === PASSWORD, 10_000)
+
+    process.kill(first.pid, 'SIGSTOP')
+    await eventually('the other took over', async () => (await leaderOf(second)) !== name, 30_000)
+    await spoil(api, 'team-a')
+    await eventually('the new leader repairs it', async () => (await mirrored(api, 'team-a')) === PASSWORD, 10_000)
+
+    // Now nobody may write: the one that may is stopped, and the one that wakes does not know yet that its time is over.
+    process.kill(second.pid, 'SIGSTOP')
+    await spoil(api, 'team-a')
+    process.kill(first.pid, 'SIGCONT')
+    for (let look = 0; look < 15; look += 1) {
+      await setTimeout(200)
+      assert.equal(await mirrored(api, 'team-a'), 'spoilt', 'somebody wrote who did not lead')
+    }
+    await eventually('it leads again, and repairs', async () => (await mirrored(api, 'team-a')) === PASSWORD, 30_000)
+  } finally {
+    for (const { pid } of nodes) process.kill(pid, 'SIGCONT')
+  }
+})
