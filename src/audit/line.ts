@@ -67,6 +67,8 @@ const shapes: Record<AuditEvent['type'], Record<string, Check>> = {
   'daemon.stop': daemonEvent,
   'audit.gap': daemonEvent,
   'audit.reopened': daemonEvent,
+  'mirror.drift': daemonEvent,
+  'mirror.removed': daemonEvent,
   'pull.refused': daemonEvent,
   'admin.refused': daemonEvent,
 }

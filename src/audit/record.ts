@@ -57,7 +57,15 @@ export type AdminAct = {
 
 /** `audit.gap`: records are missing or were cut before this one; `audit.reopened`: the first record after a rotation of the file; `pull.refused`, `admin.refused`: somebody who may not. */
 export type DaemonEvent = {
-  type: 'daemon.start' | 'daemon.stop' | 'audit.gap' | 'audit.reopened' | 'pull.refused' | 'admin.refused'
+  type:
+    | 'daemon.start'
+    | 'daemon.stop'
+    | 'audit.gap'
+    | 'audit.reopened'
+    | 'mirror.drift'
+    | 'mirror.removed'
+    | 'pull.refused'
+    | 'admin.refused'
   detail: Record<string, string | number | boolean>
 }
 

@@ -3,13 +3,14 @@ import { createActReport } from '../act-report.ts'
 import type { Audit } from '../audit/writer.ts'
 import { electMirror } from '../fleet/elected-mirror.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
-import { createMirror, type MirrorRoom } from '../mirror/mirror.ts'
+import { createMirror, type MirrorRoom, type MirrorStatus } from '../mirror/mirror.ts'
 import { runHook } from '../rotation/hook.ts'
 import { createJournal } from '../rotation/journal.ts'
 import { createRotations } from '../rotation/machine.ts'
 import type { Places } from '../rotation/parts.ts'
 import { realTime } from '../rotation/real-time.ts'
 import type { Rotations } from '../rotation/rotations.ts'
+import { attempt } from './attempt.ts'
 import { countPulls } from './count-pulls.ts'
 import type { FleetPart } from './fleet.ts'
 import type { Base } from './part.ts'
@@ -19,10 +20,13 @@ import type { Upstream } from './upstream.ts'
 const NOTABLE = new Set(['failed', 'foreign', 'orphan', 'removed'])
 
 /** The mirror: of this node alone, or that of the fleet, which one node at a time writes. */
-export function buildMirror(base: Base, keychain: KnownKeychain, fleet: FleetPart | undefined): MirrorRoom {
+export function buildMirror(
+  base: Base,
+  { audit, keychain, fleet }: { audit: Audit; keychain: KnownKeychain; fleet: FleetPart | undefined },
+): MirrorRoom {
   const { config, log, stack } = base
   const { kubernetes } = config
-  const makeRoom = () => makeMirror(base, keychain, fleet)
+  const makeRoom = () => makeMirror(base, { audit, keychain, fleet })
   if (fleet === undefined || kubernetes === undefined) {
     const mirror = makeRoom()
     stack.defer(() => mirror.close())
@@ -43,8 +47,15 @@ export function buildMirror(base: Base, keychain: KnownKeychain, fleet: FleetPar
   return mirror
 }
 
-function makeMirror({ config, log, metrics }: Base, keychain: KnownKeychain, fleet: FleetPart | undefined): MirrorRoom {
+function makeMirror(
+  { config, log, metrics }: Base,
+  { audit, keychain, fleet }: { audit: Audit; keychain: KnownKeychain; fleet: FleetPart | undefined },
+): MirrorRoom {
   const { kubernetes } = config
+  const note = (type: 'mirror.drift' | 'mirror.removed', { namespace, secretName }: MirrorStatus) =>
+    attempt(log, 'an act of the mirror could not be recorded', () =>
+      audit.event({ type, detail: { namespace, secretName } }),
+    )
   return createMirror({
     config: kubernetes,
     // The nodes of a fleet write the same Secrets, one after the other.
@@ -52,10 +63,15 @@ function makeMirror({ config, log, metrics }: Base, keychain: KnownKeychain, fle
     readCredential: (key) => keychain.get(key),
     time: realTime,
     ...(fleet !== undefined && { mayWrite: fleet.mayWrite }),
-    onChange: (status) => log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror'),
-    onDrift: ({ namespace, secretName, detail }) => {
+    onChange: (status) => {
+      log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror')
+      if (status.outcome === 'removed') note('mirror.removed', status)
+    },
+    onDrift: (status) => {
+      const { namespace, secretName, detail } = status
       metrics.mirrorDrifted()
       log.warn({ namespace, secretName, detail }, 'somebody had changed what the mirror wrote')
+      note('mirror.drift', status)
     },
   })
 }

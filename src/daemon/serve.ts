@@ -42,7 +42,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const upstream = startUpstream(base, { keychain, egress: await findEgress(base) })
   const fleet = buildFleet(base, keychain)
   fleet?.onAdopted((key) => upstream.forget(key))
-  const mirror = buildMirror(base, keychain, fleet)
+  const mirror = buildMirror(base, { audit, keychain, fleet })
   const rotations = buildRotations(base, { audit, keychain, upstream, mirror, fleet })
   fleet?.onAdopted(rotations.adopted)
   const proxy = await startPulls(base, { audit, keychain, upstream })
