@@ -28,6 +28,8 @@ export function createElection(parts: {
   /** Another for each process, so that one that was started anew does not take itself for its predecessor. */
   identity: string
   leaseSeconds: number
+  /** Whether this node may lead at all; else it only looks who does. */
+  stands: boolean
   time: Time
   /** Leadership was won, or is over. Must not throw. */
   onChange: (leads: boolean) => void
@@ -77,6 +79,7 @@ export function createElection(parts: {
     fault = read.ok ? undefined : read.fault
     if (!read.ok) return
     if (read.value !== undefined) see(read.value)
+    if (!parts.stands) return
     const isOurs = read.value?.holder === identity
     // One that says it is ours and that we know nothing of was written by a request whose answer got lost.
     if (read.value !== undefined && !isOurs && seen !== undefined && !isFree(seen)) return

@@ -20,7 +20,7 @@ const CALL_TIMEOUT_MS = 10_000
 const SILENCE_MS = 150_000
 
 type Kubernetes = NonNullable<Config['kubernetes']>
-export type FleetConfig = Pick<Kubernetes, 'kubeconfig' | 'resyncIntervalMs'> & {
+export type FleetConfig = Pick<Kubernetes, 'kubeconfig' | 'mirrors' | 'resyncIntervalMs'> & {
   fleet: NonNullable<Kubernetes['fleet']>
 }
 
@@ -85,6 +85,7 @@ export function createFleet(parts: FleetParts): Fleet {
     node,
     identity,
     leaseSeconds: fleet.leaseSeconds,
+    stands: config.mirrors.length > 0,
     time,
     onChange: (leads) => {
       if (!leads) mirroredHere.clear()

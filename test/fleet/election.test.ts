@@ -18,7 +18,7 @@ function createRig() {
   return {
     simulation,
     leases,
-    join(node: string, options: { skewMs?: number; random?: () => number } = {}) {
+    join(node: string, options: { skewMs?: number; random?: () => number; stands?: boolean } = {}) {
       const clock = simulation.clockOf(options)
       const changes: boolean[] = []
       const end = new AbortController()
@@ -27,6 +27,7 @@ function createRig() {
         node,
         identity: `${node}/${ending.length}`,
         leaseSeconds: LEASE_SECONDS,
+        stands: options.stands ?? true,
         time: clock.time,
         onChange: (leads) => changes.push(leads),
       })
@@ -111,6 +112,17 @@ test('a node that leaves gives the lease back, so that another leads at once', a
   assert.equal(a.mayWrite(), false)
   await simulation.pass(5_000)
   assert.equal(b.mayWrite(), true)
+})
+
+test('a node that is not to write knows who does, and never leads', async (t) => {
+  const { simulation, join, close } = createRig()
+  t.after(close)
+  const b = join('b', { stands: false })
+  await simulation.pass(60_000)
+  assert.deepEqual([b.mayWrite(), b.leader()], [false, undefined])
+  join('a')
+  await simulation.pass(10_000)
+  assert.deepEqual([b.mayWrite(), b.leader()], [false, 'a'])
 })
 
 test('a leader that cannot reach the API stops before any other may begin', async (t) => {

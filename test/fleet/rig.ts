@@ -12,12 +12,23 @@ import { Secret } from '../../src/secret.ts'
 export const KEY = 'registry.corp.example'
 export const SYSTEM = 'regcredd-system'
 
+/** Nobody writes it here: what has one stands for election. */
+const MIRROR = {
+  registries: [KEY],
+  namespaces: ['team-a'],
+  exceptNamespaces: [],
+  secretName: 'regcred',
+  serviceAccounts: [],
+  adopt: false,
+}
+
 type FleetSection = FleetParts['config']['fleet']
 
 export type RigOptions = {
   kubeconfig: string
   node: string
   keychain?: Keychain
+  mirrors?: FleetParts['config']['mirrors']
   registries?: string[]
   fleet?: Partial<FleetSection>
   skewMs?: number
@@ -34,6 +45,7 @@ export function createNode(t: TestContext, options: RigOptions) {
   const fleet = createFleet({
     config: {
       kubeconfig: options.kubeconfig,
+      mirrors: options.mirrors ?? [MIRROR],
       resyncIntervalMs: options.resyncIntervalMs ?? 300_000,
       fleet: {
         namespace: SYSTEM,
