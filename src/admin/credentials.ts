@@ -18,7 +18,7 @@ export function addCredentials(api: Api): void {
         const body = await readBody(request, response, login)
         const stored = await parts.rotations.replaceCredential(
           host,
-          { username: body.username, secret: new Secret(body.password), email: body.email },
+          { username: body.username, secret: new Secret(body.password), email: body.email, expiresAt: body.expiresAt },
           body.verify ? 'required' : 'skip',
           actor,
         )

@@ -18,10 +18,16 @@ const deadlineSeconds = z
   .default(600)
   .describe('How long the registry may take to accept the new password. 0: it is tried once.')
 
+const expiresAt = z.iso
+  .datetime({ error: 'must be a time such as 2026-01-02T03:04:05Z', offset: true })
+  .optional()
+  .describe('When the password ends at the registry, where that is known.')
+
 export const login = z.strictObject({
   username,
   password,
   email: email.optional(),
+  expiresAt,
   verify: z.boolean('must be true or false').default(true).describe('Whether the registry is asked first.'),
 })
 
@@ -45,10 +51,7 @@ export const newRotation = z
     username: username.optional().describe('Absent: as before.'),
     email: email.optional().describe('Absent: as before.'),
     deadlineSeconds,
-    expiresAt: z.iso
-      .datetime({ error: 'must be a time such as 2026-01-02T03:04:05Z', offset: true })
-      .optional()
-      .describe('When the new password ends at the registry, where that is known.'),
+    expiresAt,
   })
   .describe('Either `password` or `generate`; of a dry run the password may be left out.')
 

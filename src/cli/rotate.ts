@@ -3,6 +3,7 @@ import { RegcreddError } from '../errors.ts'
 import { type Context, contextOf, registryPath } from './context.ts'
 import { type DryRunAnswer, describeDryRun } from './dry-run.ts'
 import { exitCodes } from './exit-code.ts'
+import { expiresAtOption } from './expires-at.ts'
 import { readPassword } from './password.ts'
 import { describeRotation, exitCodeOfRotation, followRotation, type RotationAnswer } from './rotation-progress.ts'
 
@@ -31,7 +32,7 @@ export function addRotate(program: Command): void {
     .option('--length <characters>', 'of a generated password, 20 to 128', length)
     .addOption(new Option('--alphabet <name>', 'of a generated password').choices(['alphanumeric', 'signs', 'hex']))
     .option('--email <address>', 'another email (default: the stored one)')
-    .option('--expires-at <time>', 'when the registry ends the new password, as 2027-01-31T00:00:00Z', time)
+    .addOption(expiresAtOption())
     .addOption(deadlineOption())
     .option('--dry-run', 'tell what would happen, and do nothing')
     .option('--no-wait', 'return as soon as it is staged')
@@ -94,11 +95,6 @@ function length(text: string): number {
   const value = Number(text)
   if (/^[0-9]{2,3}$/.test(text) && value >= 20 && value <= 128) return value
   throw new InvalidArgumentError('It must be a whole number from 20 to 128.')
-}
-
-function time(text: string): string {
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text)) return text
-  throw new InvalidArgumentError('It must be a time such as 2027-01-31T00:00:00Z.')
 }
 
 function headerText(text: string): string {

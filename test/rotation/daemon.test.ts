@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -148,4 +148,66 @@ test('on a full disk no rotation begins, one that is under way waits, pulls and 
   assert.equal(body.credential.pending, false)
   const scanned = scanJournal(await readFile(join(folder, 'rotation.journal')))
   assert.deepEqual([scanned.tornBytes, scanned.damaged], [0, 0])
+})
+
+test('the end of a password that was told at the login, and a rotation that is stuck, are warned of in status, readyz and metrics', async (t) => {
+  const { daemon, registry } = await startHooked(t, 'exit 77')
+  const expiresAt = new Date(Date.now() + 3 * 86_400_000).toISOString()
+  const login = ['login', NAME, '--username', 'ci', '--password-stdin', '--expires-at', expiresAt]
+  assert.equal((await daemon.cli(login, { stdin: 'first password' })).code, 0)
+  const said = async () => {
+    const ready = await fetch(`${daemon.health}/readyz`)
+    const status = JSON.parse((await daemon.cli(['status', '--json'])).stdout)
+    const metrics = await (await fetch(`${daemon.health}/metrics`)).text()
+    return { code: ready.status, ready: await ready.text(), status, metrics }
+  }
+  const soon = await said()
+  assert.equal(soon.code, 200, 'a warning is no fault')
+  assert.match(soon.ready, new RegExp(`warning: the password of ${NAME} \\(v2\\) ends at ${expiresAt}`))
+  assert.deepEqual(soon.status.attention, [{ kind: 'expires', registry: NAME, version: 'v2', expiresAt }])
+  assert.match(
+    soon.metrics,
+    new RegExp(
+      `regcredd_credential_expires_timestamp_seconds\\{registry="${NAME}"\\} ${Math.floor(Date.parse(expiresAt) / 1_000)}`,
+    ),
+  )
+  assert.match(soon.metrics, new RegExp(`regcredd_rotation_stuck\\{registry="${NAME}"\\} 0`))
+
+  registry.setPassword('a third password')
+  const rotated = await daemon.cli(['rotate', NAME, '--password-stdin', '--deadline', '0'], {
+    stdin: 'second password',
+  })
+  assert.equal(rotated.code, 2, rotated.stderr)
+  const stuck = await said()
+  assert.match(stuck.ready, /warning: rotation \S+ of \S+ is stuck since .*\(NO_VERSION_WORKS\)/)
+  assert.match(stuck.metrics, new RegExp(`regcredd_rotation_stuck\\{registry="${NAME}"\\} 1`))
+  assert.match(stuck.metrics, new RegExp(`regcredd_rotations_total\\{registry="${NAME}",state="STUCK"\\} 1`))
+})
+
+test('a dry run counts the pulls of the last seven days with this credential', async (t) => {
+  const { daemon } = await startHooked(t, 'exit 77')
+  const file = join(daemon.folder, 'log/audit.jsonl')
+  const before = (await daemon.rest('POST', `${PATH}?dryRun=true`, { generate: {} })).body
+  assert.deepEqual([before.pulls, before.refusals], [{ count: 0, days: 7 }, []])
+  const [last] = (await daemon.audit()).slice(-1)
+  const pull = (more: object) =>
+    JSON.stringify({
+      seq: (last?.seq ?? 0) + 1,
+      time: new Date().toISOString(),
+      node: 'n',
+      type: 'pull.end',
+      kind: 'manifest',
+      status: 200,
+      credential: NAME,
+      ...more,
+    })
+  const others = [
+    { kind: 'blob' },
+    { status: 404 },
+    { credential: 'other.example' },
+    { time: new Date(Date.now() - 8 * 86_400_000).toISOString() },
+  ]
+  await appendFile(file, `${[{}, {}, {}, ...others].map(pull).join('\n')}\n`)
+  const { body } = await daemon.rest('POST', `${PATH}?dryRun=true`, { generate: {} })
+  assert.deepEqual(body.pulls, { count: 3, days: 7 })
 })
