@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { eventually } from '../helpers/daemon.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { ask } from '../helpers/proxy.ts'
@@ -57,4 +58,68 @@ test('while the API server is away pulls and rotations go on, the mirror says th
     async () => (await daemon.rest('GET', '/v1/mirror')).body.stale === false,
     10_000,
   )
+})
+
+test('with the shipped rights a whole cluster is mirrored; drift is repaired and told by log, metric and audit; the check names what is missing', {
+  skip,
+}, async (t) => {
+  const api = await startKubeApiserver()
+  t.after(() => api.close())
+  for (const file of ['rbac-cluster.yaml', 'admission-policy.yaml']) {
+    await api.kubectl(['apply', '-f', fileURLToPath(new URL(`../../kubernetes/${file}`, import.meta.url))])
+  }
+  for (const name of ['team-a', 'team-b']) await api.kubectl(['create', 'namespace', name])
+  const token = (await api.kubectl(['create', 'token', 'regcredd', '-n', 'regcredd'])).trim()
+  const { daemon } = await startPair(t, {
+    login: 'no',
+    config: {
+      kubernetes: {
+        kubeconfig: await api.kubeconfig({ token }),
+        mirrors: [{ registries: [NAME], namespaces: ['team-*'], serviceAccounts: ['default'] }],
+      },
+    },
+  })
+  assert.equal((await login(daemon)).code, 0)
+  const holds = async (namespace: string) => {
+    const args = ['get', 'secret', 'regcred', '-n', namespace, '-o', 'jsonpath={.data}']
+    const data = await api.kubectl(args).catch(() => '{}')
+    const content = Buffer.from(JSON.parse(data)['.dockerconfigjson'] ?? '', 'base64').toString()
+    return content.includes(`"password":"${PASSWORD}"`)
+  }
+  await eventually('both have it', async () => (await holds('team-a')) && (await holds('team-b')), 15_000)
+  await api.kubectl(['create', 'namespace', 'team-c'])
+  await eventually('so has the new one', () => holds('team-c'), 5_000)
+
+  const checked = await daemon.cli(['kubernetes', 'check'])
+  assert.deepEqual([checked.code, checked.stdout.split('\n')[0]], [0, 'all 14 rights are there'], checked.stderr)
+
+  const poison = JSON.stringify({ data: { '.dockerconfigjson': Buffer.from('{"auths":{}}').toString('base64') } })
+  await api.kubectl(['patch', 'secret', 'regcred', '-n', 'team-b', '-p', poison])
+  await eventually('it is repaired', () => holds('team-b'), 5_000)
+  await eventually('it is told', async () => {
+    const records = await daemon.audit()
+    return records.some((one) => one.type === 'mirror.drift' && one.detail['namespace'] === 'team-b')
+  })
+  assert.match(daemon.log(), /somebody had changed what the mirror wrote/)
+  const metrics = await (await fetch(`${daemon.health}/metrics`)).text()
+  assert.match(metrics, /^regcredd_mirror_drift_total 1$/m)
+  assert.match(metrics, /^regcredd_mirror_watch_heard_timestamp_seconds\{kind="secrets",name="regcred"\} 1\.?\d/m)
+
+  await api.kubectl(['delete', 'clusterrolebinding', 'regcredd-mirror'])
+  await eventually('the check fails', async () => (await daemon.cli(['kubernetes', 'check'])).code === 1, 15_000)
+  const { stdout } = await daemon.cli(['kubernetes', 'check', '--json'])
+  const { complete, rights } = JSON.parse(stdout)
+  assert.equal(complete, false)
+  const missing = rights
+    .filter(({ verb, resource }: Record<string, string>) => verb === 'patch' && resource === 'secrets')
+    .filter(({ allowed }: { allowed: boolean }) => !allowed)
+    .map(({ namespace }: { namespace: string }) => namespace)
+  for (const name of ['team-a', 'team-b', 'team-c']) assert.ok(missing.includes(name), name)
+})
+
+test('without a cluster in the configuration the check says so', async (t) => {
+  const { daemon } = await startPair(t, { login: 'no' })
+  const { code, stderr } = await daemon.cli(['kubernetes', 'check'])
+  assert.equal(code, 1)
+  assert.match(stderr, /no Kubernetes cluster is configured/)
 })
