@@ -108,7 +108,9 @@ export const dryRun = z.strictObject({
     .describe('Pulls with this credential lately; `null` where nobody counts them.'),
   kubernetes: z
     .strictObject({
-      secrets: z.array(z.strictObject({ namespace: z.string(), secretName: z.string() })),
+      secrets: z.array(
+        z.strictObject({ namespace: z.string(), secretName: z.string(), serviceAccounts: z.array(z.string()) }),
+      ),
       nodes: z.array(z.string()),
     })
     .nullable()

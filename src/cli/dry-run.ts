@@ -1,6 +1,8 @@
 import { type Cell, table } from './table.ts'
 import type { Paint } from './terminal.ts'
 
+type MirroredSecret = { namespace: string; secretName: string; serviceAccounts: string[] }
+
 export type DryRunAnswer = {
   host: string
   way: string
@@ -12,7 +14,7 @@ export type DryRunAnswer = {
   deadlineSeconds: number
   graceSeconds: number
   pulls: { count: number; days: number } | null
-  kubernetes: { secrets: { namespace: string; secretName: string }[]; nodes: string[] } | null
+  kubernetes: { secrets: MirroredSecret[]; nodes: string[] } | null
 }
 
 /** What a rotation would do, as a table; what would be refused comes first. */
@@ -38,8 +40,12 @@ export function describeDryRun(found: DryRunAnswer, paint: Paint): string {
   return table(['DRY RUN', `${found.host}, ${found.way}`], rows, paint)
 }
 
-function namesOf(secrets: { namespace: string; secretName: string }[]): string {
-  const shown = secrets.slice(0, 10).map(({ namespace, secretName }) => `${namespace}/${secretName}`)
+function namesOf(secrets: MirroredSecret[]): string {
+  const shown = secrets
+    .slice(0, 10)
+    .map(({ namespace, secretName, serviceAccounts: accounts }) =>
+      accounts.length === 0 ? `${namespace}/${secretName}` : `${namespace}/${secretName} (${accounts.join(', ')})`,
+    )
   return (
     [...shown, ...(secrets.length > shown.length ? [`${secrets.length - shown.length} more`] : [])].join(', ') || '-'
   )

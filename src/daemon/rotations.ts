@@ -117,11 +117,7 @@ export function buildRotations(
   })
 }
 
-/** Where this credential is mirrored to, by the last look at the cluster. Other nodes are not known here. */
+/** Where this credential is mirrored to, as far as the cluster is known. Other nodes are not known here. */
 function placesOf(mirror: MirrorRoom, key: string): Places {
-  const secrets = mirror
-    .results()
-    .filter(({ registries }) => registries.includes(key))
-    .map(({ namespace, secretName }) => ({ namespace, secretName }))
-  return { secrets, nodes: [hostname()] }
+  return { secrets: mirror.plan(key), nodes: [hostname()] }
 }

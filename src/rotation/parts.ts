@@ -43,4 +43,8 @@ export type RotationParts = {
   random: () => number
 }
 
-export type Places = { secrets: { namespace: string; secretName: string }[]; nodes: string[] }
+/** `serviceAccounts` are those that name the Secret. */
+export type Places = {
+  secrets: { namespace: string; secretName: string; serviceAccounts: string[] }[]
+  nodes: string[]
+}

@@ -161,7 +161,10 @@ test('following ends when the reader goes away and when the daemon stops', async
 test('a dry run changes nothing, sends CURRENT alone, and tells what would be and why not', async () => {
   const bench = createBench({
     countPulls: async () => 42,
-    placesOf: async () => ({ secrets: [{ namespace: 'team-a', secretName: 'regcred' }], nodes: ['node-1'] }),
+    placesOf: async () => ({
+      secrets: [{ namespace: 'team-a', secretName: 'regcred', serviceAccounts: [] }],
+      nodes: ['node-1'],
+    }),
   })
   const nothing = await bench.rotations.dryRun(KEY, { way: 'generated', deadlineSeconds: 60 })
   assert.deepEqual(
