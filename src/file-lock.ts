@@ -9,7 +9,7 @@ const SQLITE_BUSY = 5
  * so a killed daemon leaves none behind and there is no stale pid to guess about. Throws the system's errors.
  */
 export function lockFile(path: string, mode: number): (() => void) | undefined {
-  closeSync(openSync(path, 'a', mode))
+  makeIfMissing(path, mode)
   const database = new DatabaseSync(path, { timeout: 0 })
   try {
     // Nothing is ever written to it, so that it can be taken on a full disk.
@@ -21,6 +21,15 @@ export function lockFile(path: string, mode: number): (() => void) | undefined {
     return undefined
   }
   return () => database.close()
+}
+
+/** One that is there is not opened: to close any descriptor of it would end the lock that this process has on it (fcntl(2)). */
+function makeIfMissing(path: string, mode: number): void {
+  try {
+    closeSync(openSync(path, 'ax', mode))
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  }
 }
 
 function isBusy(thrown: unknown): boolean {

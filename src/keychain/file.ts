@@ -16,6 +16,8 @@ import { seal, unseal } from './sealed-file.ts'
 export type FileItems = Items & {
   /** From now on these are the keys; the file has been encrypted with the first when it resolves. */
   reseal(keys: Secret): Promise<void>
+  /** Id of the key that the file is encrypted with now; `undefined`: there is no file. */
+  keyId(): Promise<string | undefined>
 }
 
 export type FileOptions = {
@@ -41,8 +43,11 @@ export async function openFileItems(path: string, keys: Secret, options: FileOpt
   let sealKeys = parseKeys(keys)
   const runLocked = createLocks()
   let wasThere = false
-  let unlock = () => {}
-  if (access === 'write' && (await folderExists(path))) {
+  let unlock: (() => void) | undefined
+
+  /** Its folder may come after us, with a disk that is mounted late. */
+  async function lock(): Promise<void> {
+    if (access === 'read' || unlock !== undefined || !(await folderExists(path))) return
     unlock = await lockAgainstOthers(path)
     await atFileSystem(path, 'swept of leftovers', () => sweepLeftovers(path))
   }
@@ -74,15 +79,17 @@ export async function openFileItems(path: string, keys: Secret, options: FileOpt
       else texts.set(key, text)
       await write(texts)
     },
+    keyId: async () => (await read()).keyId,
     async reseal(keys) {
       sealKeys = parseKeys(keys)
       const { texts, keyId } = await read()
       if (keyId !== undefined && keyId !== sealKeys[0].id) await write(texts)
     },
     // All items live in one file, so one lock stands for that of every key.
-    runLocked: (_key, work) => runLocked('file', work),
-    close: () => runLocked('file', async () => unlock()),
+    runLocked: (_key, work) => runLocked('file', () => lock().then(work)),
+    close: () => runLocked('file', async () => unlock?.()),
   }
+  await lock()
   if (access === 'write' && sealKeys.length > 1) await resealIfPossible(items, keys)
   return items
 }
@@ -135,11 +142,13 @@ function isEntry(entry: unknown): entry is [string, string] {
   return Array.isArray(entry) && entry.length === 2 && entry.every((part) => typeof part === 'string')
 }
 
-async function folderExists(path: string): Promise<boolean> {
-  try {
-    return (await stat(dirname(path))).isDirectory()
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
-    throw error
-  }
+function folderExists(path: string): Promise<boolean> {
+  return atFileSystem(path, 'read', async () => {
+    try {
+      return (await stat(dirname(path))).isDirectory()
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw error
+    }
+  })
 }

@@ -1,7 +1,8 @@
-import { fault } from './faults.ts'
+import { atFileSystem, fault } from './faults.ts'
 import { openFileItems } from './file.ts'
 import { findKey, firstKey, parseKeys, withNewKey, writeKeyFile } from './key-file.ts'
 import { type Mark, noMark } from './mark.ts'
+import { sweepLeftovers } from './replace-file.ts'
 
 export type Rekeyed = {
   credentials: number
@@ -15,14 +16,19 @@ export type Rekeyed = {
 /**
  * Encrypts the file store with a new key. At every moment the key file holds a key that opens the file: it gets the new key beside the
  * old one first, and loses the old one last. Run again after a crash, it goes on where that came.
- * Throws KEYCHAIN_UNAVAILABLE while a daemon has the file open, or when either file cannot be read or written; KEYCHAIN_CORRUPT.
+ * Throws KEYCHAIN_UNAVAILABLE while a daemon has the file open, or when either file is missing or cannot be read or written;
+ * KEYCHAIN_CORRUPT.
  */
 export async function rekey(path: string, keyFile: string, mark: Mark = noMark): Promise<Rekeyed> {
   const before = await findKey(keyFile, {})
-  const isResumed = parseKeys(before).length > 1
+  // Opened to be written it would be encrypted with the first key at once.
+  const usedKeyId = await (await openFileItems(path, before, { access: 'read' })).keyId()
+  // Its disk may not be mounted; a new key would not open it when it is.
+  if (usedKeyId === undefined) throw fault('disk', { path, done: 'read', errno: 'ENOENT' })
+  const isResumed = usedKeyId !== parseKeys(before)[0].id
   const items = await openFileItems(path, before, { mark })
   try {
-    // Nothing is begun with keys that do not open it.
+    await atFileSystem(keyFile, 'swept of leftovers', () => sweepLeftovers(keyFile))
     const { size } = await items.readAll()
     const both = isResumed ? before : withNewKey(before)
     if (!isResumed) await writeKeyFile(keyFile, both, mark)

@@ -20,6 +20,7 @@ export function parseTombstone(key: string, text: Secret): Tombstone | undefined
   const raw = parseJson(text)
   if (!isObject(raw) || !Object.hasOwn(raw, 'deleted')) return undefined
   const { schema, deleted } = raw
+  if (typeof schema === 'number' && schema > 1) throw fault('newer', { where: `the item of ${key}` })
   if (schema !== 1 || raw['key'] !== key || !isObject(deleted))
     throw fault('malformed', { where: `the item of ${key}` })
   const { seq, version } = deleted

@@ -1,13 +1,15 @@
 import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import { type Credential, versionOf } from './credential.ts'
 import { formatItem } from './item.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
-import { continueAfter, highestVersion, parseEntry } from './tombstone.ts'
+import { continueAfter, type Entry, highestVersion, parseEntry } from './tombstone.ts'
 
 /**
  * What becomes of one item when items are put into a store: `add` where it holds none, `raise` where it holds an older one, `mend`
- * where it holds one that cannot be read. `back`: it holds a newer one, or another one of the same seq. `same` and `keep` change nothing.
+ * where it holds one that cannot be read. `back`: it holds a newer one, another one of the same seq, or one of a lower seq whose
+ * password is of a later time. `same` and `keep` change nothing.
  */
 export type Step = {
   key: string
@@ -18,34 +20,38 @@ export type Step = {
   isDeletion: boolean
 }
 
-type Entry = ReturnType<typeof parseEntry>
-
 /** Decides for each item; acts on nothing. Sorted by key. Throws KEYCHAIN_CORRUPT for an item to put in that cannot be read. */
 export function planTransfer(given: Map<string, Secret>, stored: Map<string, Secret>): Step[] {
   return [...new Set([...given.keys(), ...stored.keys()])].sort().map((key) => {
     const [from, to] = [given.get(key), stored.get(key)]
     const [entry, now] = [from && parseEntry(key, from), to && readable(key, to)]
-    const has = now && seqOf(now)
-    const gets = entry && seqOf(entry)
     const isDeletion = entry !== undefined && 'tombstone' in entry
-    return { key, do: actOf(from, to, has, gets, isDeletion), has, gets, isDeletion }
+    return { key, do: actOf(from, to, entry, now), has: now && seqOf(now), gets: entry && seqOf(entry), isDeletion }
   })
 }
 
 function actOf(
   from: Secret | undefined,
   to: Secret | undefined,
-  has: number | undefined,
-  gets: number | undefined,
-  isDeletion: boolean,
+  entry: Entry | undefined,
+  now: Entry | undefined,
 ): Step['do'] {
-  if (from === undefined || gets === undefined) return 'keep'
+  if (from === undefined || entry === undefined) return 'keep'
   if (to === undefined) return 'add'
   if (from.equals(to)) return 'same'
-  if (has === undefined) return 'mend'
-  if (has < gets) return 'raise'
+  if (now === undefined) return 'mend'
+  if (seqOf(now) < seqOf(entry) && !isOfAnotherLife(now, entry)) return 'raise'
   // An old deletion is no reason to take away what came after it.
-  return isDeletion ? 'keep' : 'back'
+  return 'tombstone' in entry ? 'keep' : 'back'
+}
+
+/** In a keychain that was begun anew `seq` is small and the password the newer one all the same. */
+function isOfAnotherLife(now: Entry, entry: Entry): boolean {
+  if ('tombstone' in now) return false
+  if ('tombstone' in entry) return highestVersion(now.credential) > entry.tombstone.version
+  const madeAtMs = ({ credential }: { credential: Credential }) =>
+    Date.parse(versionOf(credential, 'current')?.createdAt ?? '')
+  return madeAtMs(now) > madeAtMs(entry)
 }
 
 /**
@@ -90,7 +96,10 @@ function after(key: string, text: Secret, now: Secret): Secret {
   const version = 'tombstone' in current ? current.tombstone.version : highestVersion(current.credential)
   const { pending, versions, ...kept } = entry.credential
   const settled = { ...kept, pending: undefined, versions: versions.filter(({ id }) => id !== pending), rotations: [] }
-  return formatItem(key, { ...continueAfter({ seq: 0, version }, settled), seq: seqOf(current) + 1 })
+  return formatItem(key, {
+    ...continueAfter({ seq: 0, version }, settled),
+    seq: Math.max(seqOf(current), seqOf(entry)) + 1,
+  })
 }
 
 function seqOf(entry: Entry): number {
@@ -110,6 +119,9 @@ function readable(key: string, text: Secret): Entry | undefined {
 export function refuseNewer(steps: Step[]): void {
   const newer = steps.filter((step) => step.do === 'back')
   if (newer.length === 0) return
-  const named = newer.map(({ key, has, gets }) => `${key} (seq ${has} there, ${gets} to be put in)`)
+  const named = newer.map(({ key, has = 0, gets = 0 }) => {
+    const later = has < gets ? ' with a later password' : ''
+    return `${key} (seq ${has}${later} there, ${gets} to be put in)`
+  })
   throw new RegcreddError('KEYCHAIN_NEWER', named.join(', '))
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -197,6 +197,29 @@ describe('the file store', () => {
     await first.update(KEY, () => sample(KEY))
     await first.close()
     assert.equal((await (await open()).get(KEY))?.key, KEY)
+  })
+
+  it('is one daemon’s alone also where its folder came after the daemon', async (t) => {
+    const { path, keyFile } = await store(t)
+    const late = join(dirname(path), 'mounted-late/keychain.json')
+    const openLate = async () => openFileKeychain(late, await findKey(keyFile, {}))
+    const [first, second] = [await openLate(), await openLate()]
+    await assert.rejects(first.get(KEY), hasCode('KEYCHAIN_UNAVAILABLE', /cannot be read \(ENOENT\)/))
+    await mkdir(dirname(late))
+    await first.update(KEY, () => sample(KEY, 'of the first'))
+    await assert.rejects(
+      second.update(KEY, () => sample(KEY)),
+      hasCode('KEYCHAIN_UNAVAILABLE', /another daemon uses .*mounted-late\/keychain\.json already/),
+    )
+    await first.close()
+    assert.equal(passwordOf(await second.update(KEY, (stored) => stored)), 'of the first')
+  })
+
+  it('says of a place that is no folder that it cannot be used', async (t) => {
+    const { path, keyFile, open } = await store(t)
+    await (await open()).update(KEY, () => sample(KEY))
+    const below = openFileKeychain(join(path, 'below/keychain.json'), await findKey(keyFile, {}))
+    await assert.rejects(below, hasCode('KEYCHAIN_UNAVAILABLE', /cannot be read \(ENOTDIR\)/))
   })
 
   it('loses no acknowledged write to kill -9', async (t) => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { openFileKeychain } from '../../src/keychain/file.ts'
-import { findKey } from '../../src/keychain/key-file.ts'
+import { findKey, parseKeys } from '../../src/keychain/key-file.ts'
 import { rekey } from '../../src/keychain/rekey.ts'
 import { makeKeyFile } from './key.ts'
 import { passwordOf, sample } from './sample.ts'
@@ -59,6 +59,38 @@ test('a rekey refuses, and touches nothing, while a daemon has the file, with a 
   const wrong = await files()
   await assert.rejects(rekey(path, keyFile), { code: 'KEYCHAIN_UNAVAILABLE', message: /was encrypted with the key/ })
   assert.deepEqual(await files(), wrong)
+})
+
+test('a rekey makes a new key although older keys are kept below the present one, and goes on with one that is not used yet', async (t) => {
+  const { path, keyFile, open } = await setUp(t)
+  const idsOf = async () => parseKeys(await findKey(keyFile, {})).map(({ id }) => id)
+  const old = await readFile(keyFile, 'utf8')
+  await makeKeyFile(keyFile)
+  await writeFile(keyFile, `${(await readFile(keyFile, 'utf8')).trim()}\n${old}`)
+  const [unused = '', used = ''] = await idsOf()
+  const resumed = await rekey(path, keyFile)
+  assert.deepEqual([resumed.resumed, resumed.keyId, resumed.formerKeyIds], [true, unused, [used]])
+  await writeFile(keyFile, `${(await readFile(keyFile, 'utf8')).trim()}\n${old}`)
+  const { resumed: isResumed, keyId, formerKeyIds } = await rekey(path, keyFile)
+  assert.deepEqual([isResumed, formerKeyIds, await idsOf()], [false, [unused, used], [keyId]])
+  const keychain = await open()
+  assert.equal(passwordOf(await keychain.get(KEY)), 'kept')
+})
+
+test('a rekey keeps the old key where the store is not there: its disk may come back', async (t) => {
+  const { path, keyFile, files } = await setUp(t)
+  const before = await files()
+  await rename(path, `${path}.away`)
+  await assert.rejects(rekey(path, keyFile), { code: 'KEYCHAIN_UNAVAILABLE', message: /cannot be read \(ENOENT\)/ })
+  await rename(`${path}.away`, path)
+  assert.deepEqual(await files(), before)
+})
+
+test('a rekey removes the keys that one which was killed has left beside the key file', async (t) => {
+  const { path, keyFile, folder } = await setUp(t)
+  await writeFile(`${keyFile}.0123456789abcdef.tmp`, await readFile(keyFile))
+  await rekey(path, keyFile)
+  assert.deepEqual((await readdir(folder)).sort(), ['key', 'keychain.json', 'keychain.json.lock'])
 })
 
 test('both files keep their owners when root rekeys', { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {

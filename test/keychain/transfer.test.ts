@@ -7,8 +7,9 @@ import type { Items } from '../../src/keychain/items.ts'
 import { createKeychain } from '../../src/keychain/keychain.ts'
 import { createMemoryItems } from '../../src/keychain/memory.ts'
 import { migrate } from '../../src/keychain/migrate.ts'
+import { parseIndex } from '../../src/keychain/os-index.ts'
 import { formatTombstone, highestVersion, parseEntry } from '../../src/keychain/tombstone.ts'
-import { planTransfer, transfer } from '../../src/keychain/transfer.ts'
+import { planTransfer, refuseNewer, transfer } from '../../src/keychain/transfer.ts'
 import { Secret } from '../../src/secret.ts'
 import { passwordOf, sample } from './sample.ts'
 
@@ -151,4 +152,27 @@ test('a migration into a store that holds something newer does nothing, and one 
   await source.write(key, new Secret('broken'))
   await assert.rejects(migrate(source, createMemoryItems(), MOVE), { code: 'KEYCHAIN_CORRUPT', message: /a\.example/ })
   assert.equal((await source.readAll()).size, 3)
+})
+
+test('what was stored in a keychain that was begun anew is not taken for older than a backup with higher numbers', async () => {
+  const [key = ''] = KEYS
+  const from = { ...sample(key, 'of last year'), seq: 9 }
+  const given = new Map([[key, formatItem(key, from)]])
+  const { versions, ...rest } = sample(key, 'of today')
+  const anew = { ...rest, versions: versions.map((one) => ({ ...one, createdAt: '2027-01-01T00:00:00.000Z' })) }
+  const target = await itemsOf(new Map([[key, formatItem(key, anew)]]))
+  const steps = planTransfer(given, await target.readAll())
+  assert.deepEqual([steps[0]?.do, steps[0]?.has, steps[0]?.gets], ['back', 1, 9])
+  assert.throws(() => refuseNewer(steps), { code: 'KEYCHAIN_NEWER', message: /seq 1 with a later password there, 9/ })
+  await transfer(given, steps, target)
+  const back = await createKeychain(target).get(key)
+  assert.deepEqual([back?.seq, back?.current, passwordOf(back)], [10, 'v2', 'of last year'])
+  const deletion = new Map([[key, formatTombstone(key, { seq: 9, version: 0 })]])
+  assert.equal(planTransfer(deletion, new Map([[key, formatItem(key, anew)]]))[0]?.do, 'keep')
+})
+
+test('what a newer version has left of a credential is said to be of a newer version', () => {
+  const newer = new Secret('{"schema":2,"key":"a.example","deleted":{"at":1}}')
+  assert.throws(() => parseEntry('a.example', newer), { code: 'KEYCHAIN_CORRUPT', message: /by a newer version/ })
+  assert.throws(() => parseIndex('{"schema":2,"keys":{}}'), { code: 'KEYCHAIN_CORRUPT', message: /by a newer version/ })
 })
