@@ -29,6 +29,8 @@ export function createFollower(options: {
   time: Time
   /** How long a watch may be without a sign. The server sends a bookmark each minute. */
   silenceMs: number
+  /** After this time a watch that ends is followed by a new list: a watch may also lose something without a word. */
+  relistMs: number
   /** How long it may take to open. */
   openMs: number
   /** Whether a list can be true; what is not believed is a fault and changes nothing. */
@@ -43,6 +45,7 @@ export function createFollower(options: {
   const nowMs = () => time.now().getTime()
   let version: string | undefined
   let failures = 0
+  let listedAtMs = 0
 
   function heard(): void {
     state.heardAtMs = nowMs()
@@ -57,6 +60,7 @@ export function createFollower(options: {
     }
     heard()
     version = listed.value.resourceVersion
+    listedAtMs = nowMs()
     state.isListed = true
     options.onList(listed.value.items)
     return undefined
@@ -123,6 +127,7 @@ export function createFollower(options: {
         if (signal.aborted) return
         state.fault = met
         if (met?.kind === 'gone' || met?.kind === 'silent') version = undefined
+        if (nowMs() - listedAtMs >= options.relistMs) version = undefined
         if (met?.kind === 'silent') options.onSilence()
         const isOfLongLife = nowMs() - beganAtMs >= SHORT_LIFE_MS
         failures = isOfLongLife ? 1 : failures + 1

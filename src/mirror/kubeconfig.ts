@@ -13,6 +13,8 @@ export type Connection = {
   coordination: CoordinationV1Api
   client: Client
   kubeConfig: KubeConfig
+  /** Where the user's token is read from, for every call; absolute. */
+  tokenFile: string | undefined
 }
 
 /** A kubeconfig file, re-read whenever its content changes. */
@@ -33,13 +35,14 @@ export function openKubeconfig(path: string): Kubeconfig {
       const text = await readText(path)
       if (text !== current?.text) {
         const client = await import('@kubernetes/client-node')
-        const kubeConfig = parse(client, text, dirname(resolve(path)))
+        const { kubeConfig, tokenFile } = parse(client, text, dirname(resolve(path)))
         dispatchers.install(kubeConfig)
         hideAuthErrors(kubeConfig)
         current = {
           text,
           client,
           kubeConfig,
+          tokenFile,
           api: kubeConfig.makeApiClient(client.CoreV1Api),
           authorization: kubeConfig.makeApiClient(client.AuthorizationV1Api),
           coordination: kubeConfig.makeApiClient(client.CoordinationV1Api),
@@ -61,14 +64,15 @@ async function readText(path: string): Promise<string> {
 }
 
 /** No `cause` on these errors: the YAML parser quotes the lines it stumbles over, and tokens stand in them. */
-function parse(client: Client, text: string, folder: string): KubeConfig {
+function parse(client: Client, text: string, folder: string): Pick<Connection, 'kubeConfig' | 'tokenFile'> {
   const kubeConfig = new client.KubeConfig()
   let server: string | undefined
   let verified = true
+  let tokenFile: string | undefined
   try {
     kubeConfig.loadFromString(text)
     kubeConfig.makePathsAbsolute(folder)
-    useTokenFile(client, kubeConfig, text, folder)
+    tokenFile = useTokenFile(client, kubeConfig, text, folder)
     const cluster = kubeConfig.getCurrentCluster()
     server = cluster?.server
     verified = cluster?.skipTLSVerify !== true
@@ -81,25 +85,27 @@ function parse(client: Client, text: string, folder: string): KubeConfig {
   if (verified && !server.startsWith('https://')) {
     throw new RegcreddError('KUBERNETES_FAILED', "the kubeconfig's server is not https and not marked as insecure")
   }
-  return kubeConfig
+  return { kubeConfig, tokenFile }
 }
 
 /**
  * client-node 2.0.1 overlooks `tokenFile`, and reads one given in another way once a minute only. Read for every call here: a
  * renewed token counts at once. In client-go, too, it outranks `token`.
  */
-function useTokenFile(client: Client, kubeConfig: KubeConfig, text: string, folder: string): void {
+function useTokenFile(client: Client, kubeConfig: KubeConfig, text: string, folder: string): string | undefined {
   const user = kubeConfig.getCurrentUser()
   const raw = client.loadYaml<{ users?: { name?: string; user?: { tokenFile?: unknown } }[] }>(text)
   const tokenFile = raw.users?.find(({ name }) => name === user?.name)?.user?.tokenFile
-  if (user === null || typeof tokenFile !== 'string') return
+  if (user === null || typeof tokenFile !== 'string') return undefined
+  const path = resolve(folder, tokenFile)
   Object.assign(user, { token: undefined })
   const apply = kubeConfig.applySecurityAuthentication.bind(kubeConfig)
   kubeConfig.applySecurityAuthentication = async (context) => {
     await apply(context)
-    const token = (await readFile(resolve(folder, tokenFile), 'utf8')).trim()
+    const token = (await readFile(path, 'utf8')).trim()
     context.setHeaderParam('Authorization', `Bearer ${token}`)
   }
+  return path
 }
 
 /** A credential plugin's stderr becomes the message of the client's error: only the system's code is passed on. */

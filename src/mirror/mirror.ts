@@ -96,6 +96,7 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
     accounts: [...new Set(mirrors.flatMap(({ serviceAccounts }) => serviceAccounts))],
     time,
     silenceMs,
+    relistMs: config.resyncIntervalMs,
     openMs: callTimeoutMs,
     onNamespaces: (names) => retarget([...names, ...named]),
     onSecret: (type, meta) => {

@@ -26,6 +26,7 @@ export function createPicture(options: {
   accounts: string[]
   time: Time
   silenceMs: number
+  relistMs: number
   openMs: number
   /** Namespaces that came, went or changed. */
   onNamespaces: (names: string[]) => void

@@ -177,6 +177,10 @@ export async function startFakeCluster() {
       mute = state
     },
     watches: () => watches.size,
+    /** Forgets what happened, but not that it did: a watch from before never tells of it. */
+    loseEvents() {
+      events.length = 0
+    },
     /** Forgets the past, so that a watch from an old version is refused with 410. */
     compact() {
       events.length = 0

@@ -50,6 +50,7 @@ export function createRig(options: {
       owner: undefined,
       orphansAfterMs: 1,
       formerSecretNames: [],
+      renewToken: false,
       ...options.kubernetes,
     },
     owner: 'node-1',

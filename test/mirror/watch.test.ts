@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { startFakeCluster } from './fake-cluster.ts'
 import { refuse } from './fake-kube-api.ts'
 import { createRig, realTime, until } from './rig.ts'
@@ -55,6 +56,17 @@ test('a watch that has fallen silent is opened again over new connections, after
   cluster.setMute(false)
   await until(() => isMirrored(cluster, 'team-b'), 5_000)
   await until(() => !rig.stale(), 5_000)
+})
+
+test('what a watch has lost without a word is found by the list that follows after the interval of the resync', async (t) => {
+  const { cluster } = await rigOn(t, { resyncIntervalMs: 300 })
+  cluster.setMute(true)
+  cluster.setNamespace('team-b')
+  cluster.loseEvents()
+  cluster.setMute(false)
+  await setTimeout(300)
+  cluster.cutWatches()
+  await until(() => isMirrored(cluster, 'team-b'), 5_000)
 })
 
 test('a page of a list that is refused with 410 begins the list anew', async (t) => {

@@ -116,6 +116,14 @@ export const breaks: Break[] = [
     test: 'a watch whose version is too old lists anew, and finds what came, changed and went meanwhile',
   },
   {
+    name: 'mirror: a list beside the watches',
+    file: 'src/mirror/follow.ts',
+    line: 'if (nowMs() - listedAtMs >= options.relistMs) version = undefined',
+    instead: '',
+    testFile: 'test/mirror/watch.test.ts',
+    test: 'what a watch has lost without a word is found by the list that follows after the interval of the resync',
+  },
+  {
     name: 'mirror: silence opens the watch again',
     file: 'src/mirror/follow.ts',
     line: 'if (leftMs <= 0) return silence.abort()',
