@@ -52,6 +52,12 @@ export const mirrorEntry = z.strictObject({
 /** The section `kubernetes` of the configuration file. */
 export const kubernetes = z.strictObject({
   kubeconfig: z.string().describe('Path of a kubeconfig file.'),
+  renewToken: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the daemon renews the ServiceAccount token in the `tokenFile` of the kubeconfig by TokenRequest, as `regcredd kubernetes join` sets it up.',
+    ),
   mirrors: z
     .array(mirrorEntry)
     .default([])

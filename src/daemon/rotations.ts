@@ -101,7 +101,7 @@ export function buildRotations(
     verify: upstream.verify,
     runHook,
     mirror: mirror.mirror,
-    ...(fleet !== undefined && { fleet: { ...fleet, leads: fleet.mayWrite } }),
+    ...(fleet !== undefined && { fleet }),
     onAct: createActReport({ record: (act) => audit.act(act), forget: upstream.forget, metrics }),
     onFault: (thrown, about) => log.error({ ...about, err: thrown }, 'a rotation met a fault'),
     onNote: (note, about) => log.info({ ...about, note }, 'rotation'),

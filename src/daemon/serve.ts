@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import packageJson from '../../package.json' with { type: 'json' }
+import { keyPairWarnings } from '../admin/tls-files.ts'
 import { loadConfig } from '../config/load.ts'
 import { keepMemoryOutOfCores, mayDumpCore } from '../core-dump.ts'
 import { createLogger } from '../log.ts'
@@ -17,6 +18,7 @@ import { startKeychain } from './keychain.ts'
 import type { Base } from './part.ts'
 import { startPulls } from './pulls.ts'
 import { buildMirror, buildRotations } from './rotations.ts'
+import { startTokenRenewal } from './token-renewal.ts'
 import { startUpstream } from './upstream.ts'
 
 /**
@@ -61,7 +63,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     heldLogins: upstream.breaker.held,
     metLimits: upstream.rateLimits.current,
     tls: proxy.tls,
-    adminTlsWarnings: () => pairs?.warnings(Date.now()) ?? [],
+    adminTlsWarnings: () => (pairs === undefined ? [] : keyPairWarnings(pairs, Date.now())),
     stopping: () => signal.aborted,
   }
   const health = await startHealthListener(base, { status, connections: proxy.connections })
@@ -71,6 +73,7 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   void rotations.resume()
   mirror.start()
   fleet?.start()
+  startTokenRenewal(base)
   await notifier.ready(`serving pulls on ${listen.host}:${proxy.port}`)
   notifier.startWatchdog((thrown) => log.warn({ err: thrown }, 'watchdog'))
   log.info({ version, proxy: `${listen.host}:${proxy.port}`, health: health.port, callers }, 'ready')

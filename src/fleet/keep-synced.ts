@@ -46,6 +46,7 @@ export function keepSynced(parts: {
     time,
     silenceMs: parts.silenceMs,
     openMs: parts.openMs,
+    relistMs: parts.resyncMs,
     believes: () => true,
     onList: (items) => look(items[0]?.resourceVersion),
     onEvent: (type, meta) => look(type === 'set' ? meta.resourceVersion : undefined),
