@@ -138,7 +138,12 @@ describe('the file store', () => {
     await keychain.update(KEY, () => sample(KEY))
     const whole = await readFile(path)
     await rm(path)
-    for (const attempt of [keychain.get(KEY), keychain.all(), keychain.update('b.example', () => sample('b.example'))])
+    const attempts = [
+      () => keychain.get(KEY),
+      () => keychain.all(),
+      () => keychain.update('b.example', () => sample('b.example')),
+    ]
+    for (const attempt of attempts)
       await assert.rejects(attempt, hasCode('KEYCHAIN_UNAVAILABLE', /as if it had never been; bring it back/))
     await writeFile(path, whole, { mode: 0o600 })
     assert.deepEqual(await keychain.keys(), [KEY])
