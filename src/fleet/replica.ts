@@ -1,9 +1,10 @@
 import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
 import type { Keychain } from '../keychain/keychain.ts'
-import { continueAfter, type Entry, tombstoneOf } from '../keychain/tombstone.ts'
+import type { Entry } from '../keychain/tombstone.ts'
 import { type Answer, type Fault, pauseAfter } from '../mirror/fault.ts'
 import type { CanonicalStore, FoundCanonical } from './canonical-store.ts'
+import { changeEntry, claim } from './change.ts'
 import { compareEntries, isSameEntry, seqOf, settlesFork } from './compare.ts'
 
 /**
@@ -109,16 +110,6 @@ export function createReplica(parts: ReplicaParts): Replica {
     })
   }
 
-  /** Rotations that are new since `before` are this node's to drive. */
-  function claimed(entry: Entry, before: Credential | undefined): Entry {
-    if ('tombstone' in entry) return entry
-    const known = new Set(before?.rotations.map(({ id }) => id))
-    const rotations = entry.credential.rotations.map((record) =>
-      known.has(record.id) ? record : { node: parts.node, ...record },
-    )
-    return { credential: { ...entry.credential, rotations } }
-  }
-
   async function syncOnce(signal: AbortSignal): Promise<Fault | undefined> {
     const read = await store.read(key, signal)
     const ours = await ourEntry()
@@ -152,7 +143,7 @@ export function createReplica(parts: ReplicaParts): Replica {
         return undefined
       case 'older': {
         if (ours === undefined) return undefined
-        const owned = claimed(ours, undefined)
+        const owned = claim(ours, undefined, parts.node)
         const written = await publish(owned, found, signal)
         if (written.ok) await put(owned)
         if (written.ok) settle({ standing: 'synced', seq, fleetSeq: seq, detail: undefined })
@@ -194,7 +185,7 @@ export function createReplica(parts: ReplicaParts): Replica {
       const ours = await ourEntry()
       const relation = found === undefined ? 'older' : compareEntries(key, found.entry, ours)
       const base = relation === 'older' || found === undefined ? ours : found.entry
-      const next = changed(base, change)
+      const next = changeEntry(base, change, parts.node)
       if (next === undefined) return { ok: true, value: undefined }
       if (relation === 'forked' && base !== undefined && !settlesFork(base, next)) {
         throw new RegcreddError(
@@ -224,18 +215,6 @@ export function createReplica(parts: ReplicaParts): Replica {
     const read = await store.read(key, signal)
     const found = read.ok ? read.value : undefined
     return found !== undefined && 'entry' in found && isSameEntry(key, found.entry, entry)
-  }
-
-  /** What is to be held after the change; undefined where there is nothing before and after. A new rotation is driven by this node. */
-  function changed(
-    base: Entry | undefined,
-    change: (stored: Credential | undefined) => Credential | undefined,
-  ): Entry | undefined {
-    const before = base !== undefined && 'credential' in base ? base.credential : undefined
-    const after = change(before)
-    if (after === undefined) return before === undefined ? base : { tombstone: tombstoneOf(before) }
-    const isAfterDeletion = base !== undefined && 'tombstone' in base
-    return claimed({ credential: isAfterDeletion ? continueAfter(base.tombstone, after) : after }, before)
   }
 
   return {
