@@ -86,7 +86,12 @@ async function configure(
   }
   Object.assign(file.proxy, fragment.proxy)
   if (fragment.kubernetes !== undefined) {
-    file.kubernetes = { ...fragment.kubernetes, kubeconfig: join(top, 'etc/regcredd/kubeconfig') }
+    const { kubeconfig } = fragment.kubernetes
+    const isPlaced = typeof kubeconfig === 'string' && kubeconfig.startsWith(daemon.folder)
+    file.kubernetes = {
+      ...fragment.kubernetes,
+      kubeconfig: isPlaced ? kubeconfig : join(top, 'etc/regcredd/kubeconfig'),
+    }
   }
   await writeFile(daemon.configFile, JSON.stringify(file))
 }

@@ -109,7 +109,13 @@ describe('configurations of others', () => {
 
 describe('commands', () => {
   for (const [file, ofFile] of blocks) {
-    const isSpecial = ['docs/install.md', 'docs/keychain.md', 'docs/kubernetes.md', 'README.md'].includes(file)
+    const isSpecial = [
+      'docs/install.md',
+      'docs/keychain.md',
+      'docs/kubernetes.md',
+      'docs/fleet.md',
+      'README.md',
+    ].includes(file)
     if (isSpecial || !ofFile.some(({ language }) => language === 'sh')) continue
     test(`of ${file}, in order`, { skip: tools }, async (t) => {
       await follow(t, file, { tls: ofFile.some(({ text }) => text.includes(':5443')) }, 'logged in')
@@ -167,6 +173,23 @@ describe('commands', () => {
     assert.match(held, /dockerconfigjson/)
     const handed = ['-n', 'team-a', 'get', 'secret', 'regcred-old', '-o', 'jsonpath={.metadata}']
     assert.match(await kubernetes.kubectl(handed), /"regcredd.io\/credentials":"\{\}"/)
+  })
+})
+
+describe('commands of a fleet', () => {
+  test('of docs/fleet.md, in order, with a real API server', { skip: tools || skipWithoutKubernetes() }, async (t) => {
+    const kubernetes = await startKubeApiserver()
+    t.after(() => kubernetes.close())
+    await follow(t, 'docs/fleet.md', { env: { KUBECONFIG: await kubernetes.kubeconfig('admin') } }, 'logged out')
+    const held = await kubernetes.kubectl([
+      '-n',
+      'regcredd-system',
+      'get',
+      'secrets',
+      '-o',
+      'jsonpath={.items[*].type}',
+    ])
+    assert.equal(held, 'regcredd.io/credential')
   })
 })
 
