@@ -80,6 +80,7 @@ export const catalogue = {
       'the keychain holds credentials that are newer than, or differ from, those to be put in; nothing was changed',
   },
   BACKUP_UNREADABLE: { status: 422, message: 'the backup cannot be opened' },
+  BACKUP_UNWRITABLE: { status: 422, message: 'the backup cannot be written' },
   // What the registry, its token server or its store did
   CHALLENGE_UNSUPPORTED: {
     status: 502,

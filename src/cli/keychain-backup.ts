@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
-import { demandStrong, PASSPHRASE_OPTIONS, type PassphraseOptions, readPassphrase } from './keychain-passphrase.ts'
+import { PASSPHRASE_OPTIONS, type PassphraseOptions, readNewPassphrase } from './keychain-passphrase.ts'
 import { KEY_FILE_OPTION, storeConfig, withItems } from './keychain-store.ts'
 
 type Options = PassphraseOptions & { keyFile?: string; skipBroken?: true }
@@ -17,14 +17,13 @@ export function addKeychainBackup(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (path: string, options: Options, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const config = await storeConfig(configPath, options.keyFile)
-      const passphrase = demandStrong(await readPassphrase(options))
+      const { config, seenFile } = await storeConfig(configPath, options.keyFile)
+      const passphrase = await readNewPassphrase(options)
       const { backup } = await import('../keychain/backup.ts')
       const createdAt = new Date().toISOString()
       const to = { path, passphrase, createdAt, host: hostname() }
-      const done = await withItems(config, 'read', (items) =>
-        backup(items, to, options.skipBroken === true ? 'skip' : 'refuse'),
-      )
+      const broken = options.skipBroken === true ? 'skip' : 'refuse'
+      const done = await withItems(config, 'read', (items) => backup(items, to, broken), seenFile)
       show({ file: path, createdAt, ...done }, (paint) => {
         const left = done.broken.length === 0 ? '' : paint('red', `; left out: ${done.broken.join(', ')}`)
         return `${path}: ${done.credentials} credentials and ${done.deletions} deletions${left}. It opens with its passphrase alone: keep the two apart.`

@@ -3,6 +3,7 @@ import { contextOf } from './context.ts'
 import { exitCodes } from './exit-code.ts'
 import { KEY_FILE_OPTION, nameOf, storeConfig, withItems } from './keychain-store.ts'
 import { type Cell, table } from './table.ts'
+import { printable } from './terminal.ts'
 
 type Row = { host: string; seq: number; current: string | null; username: string | null; pending: boolean }
 
@@ -13,10 +14,10 @@ export function addKeychainCheck(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (options: { keyFile?: string }, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const config = await storeConfig(configPath, options.keyFile)
+      const { config, seenFile } = await storeConfig(configPath, options.keyFile)
       const { versionOf } = await import('../keychain/credential.ts')
       const { createKeychain } = await import('../keychain/keychain.ts')
-      const all = await withItems(config, 'read', (items) => createKeychain(items).all())
+      const all = await withItems(config, 'read', (items) => createKeychain(items).all(), seenFile)
       const credentials: Row[] = []
       const broken: { host: string; detail: string }[] = []
       for (const [host, read] of [...all].sort()) {
@@ -47,9 +48,10 @@ export function addKeychainCheck(group: Command): void {
           ...broken.map(({ host }): Cell[] => [host, '-', '-', '-', { text: 'broken', tone: 'red' }]),
         ]
         const head = `${nameOf(config)}: ${credentials.length} can be read, ${broken.length} cannot`
-        return rows.length === 0
-          ? head
-          : `${head}\n\n${table(['REGISTRY', 'SEQ', 'VERSION', 'USERNAME', 'STATE'], rows, paint)}`
+        const parts = [head]
+        if (rows.length > 0) parts.push(table(['REGISTRY', 'SEQ', 'VERSION', 'USERNAME', 'STATE'], rows, paint))
+        if (broken.length > 0) parts.push(broken.map(({ detail }) => printable(detail)).join('\n'))
+        return parts.join('\n\n')
       })
     })
 }

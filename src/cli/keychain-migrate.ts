@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { Config } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { contextOf } from './context.ts'
 import { describeSteps } from './keychain-steps.ts'
-import { KEY_FILE_OPTION, nameOf, storeConfig, withItems } from './keychain-store.ts'
+import { KEY_FILE_OPTION, nameOf, type StoreConfig, storeConfig, withItems } from './keychain-store.ts'
 
 type Options = {
   to: 'file' | 'os'
@@ -29,15 +28,19 @@ export function addKeychainMigrate(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (options: Options, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const from = await storeConfig(configPath, options.keyFile)
+      const { config: from, seenFile } = await storeConfig(configPath, options.keyFile)
       const to = targetOf(options)
-      refuseSame(from, to)
-      const { timeoutMs: _ours, ...section } = { timeoutMs: 0, ...to }
+      checkTarget(from, to)
+      const section = sectionOf(to, from)
       const dryRun = options.dryRun === true
       const source = options.deleteSource === true ? 'delete' : 'keep'
       const { migrate } = await import('../keychain/migrate.ts')
-      const steps = await withItems(from, dryRun ? 'read' : 'write', (given) =>
-        withItems(to, dryRun ? 'read' : 'write', (target) => migrate(given, target, { source, dryRun })),
+      const access = dryRun ? 'read' : 'write'
+      const steps = await withItems(
+        from,
+        access,
+        (given) => withItems(to, access, (target) => migrate(given, target, { source, dryRun })),
+        seenFile,
       )
       const sourceDeleted = !dryRun && source === 'delete'
       show({ from: nameOf(from), to: nameOf(to), dryRun, sourceDeleted, steps, keychain: section }, (paint) => {
@@ -48,14 +51,22 @@ export function addKeychainMigrate(group: Command): void {
     })
 }
 
-function targetOf({ to, path, toKeyFile, service }: Options): Config['keychain'] {
+function targetOf({ to, path, toKeyFile, service }: Options): StoreConfig {
   if (to === 'os') return { store: 'os', service, timeoutMs: TIMEOUT_MS }
   const keyFile = toKeyFile === undefined ? {} : { keyFile: resolve(toKeyFile) }
   return { store: 'file', path: resolve(path), ...keyFile }
 }
 
-function refuseSame(from: Config['keychain'], to: Config['keychain']): void {
+/** What to write into the configuration; how long a call may take is of the keyring, and how long a password is known of the node. */
+function sectionOf(to: StoreConfig, { plaintextTtlMs }: StoreConfig): object {
+  const section = to.store === 'os' ? { store: to.store, service: to.service } : to
+  return plaintextTtlMs === undefined ? section : { ...section, plaintextTtlMs }
+}
+
+function checkTarget(from: StoreConfig, to: StoreConfig): void {
   if (nameOf(from) === nameOf(to)) throw new RegcreddError('USAGE', `the credentials are in ${nameOf(to)} already`)
+  if (to.store === 'file' && to.keyFile === undefined && !process.env['CREDENTIALS_DIRECTORY'])
+    throw new RegcreddError('USAGE', 'name the file with the key of the new store: --to-key-file FILE')
 }
 
 /** Nobody waits for a migration, and a keyring may ask its user first. */

@@ -23,13 +23,20 @@ export async function readPassphrase(options: PassphraseOptions): Promise<Secret
   return readPassword({ passwordStdin: true }, 'Passphrase of the backup: ')
 }
 
-/** As the passphrase of a new backup. Throws USAGE for one that is soon guessed. */
-export function demandStrong(passphrase: Secret): Secret {
-  if (passphrase.reveal().length >= MIN_CHARACTERS) return passphrase
-  throw new RegcreddError(
-    'USAGE',
-    `the passphrase is shorter than ${MIN_CHARACTERS} characters; whoever has the file can try as many as he likes (head -c 32 /dev/urandom | base64 makes a good one)`,
-  )
+/** The passphrase of a new backup; at a terminal it is asked for twice. Throws USAGE for one that is soon guessed, too. */
+export async function readNewPassphrase(options: PassphraseOptions): Promise<Secret> {
+  const passphrase = await readPassphrase(options)
+  if (passphrase.reveal().length < MIN_CHARACTERS)
+    throw new RegcreddError(
+      'USAGE',
+      `the passphrase is shorter than ${MIN_CHARACTERS} characters; whoever has the file can try as many as he likes (head -c 32 /dev/urandom | base64 makes a good one)`,
+    )
+  if (options.passphraseFile === undefined && process.stdin.isTTY) {
+    // Nobody sees what he types here, and a backup with a slip in its passphrase opens never again.
+    const again = await readPassword({ passwordStdin: true }, 'The same passphrase again: ')
+    if (!again.equals(passphrase)) throw new RegcreddError('USAGE', 'the two passphrases differ; nothing was written')
+  }
+  return passphrase
 }
 
 const MIN_CHARACTERS = 16

@@ -10,7 +10,7 @@ export function addKeychainRekey(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (options: { keyFile?: string }, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const config = await storeConfig(configPath, options.keyFile)
+      const { config } = await storeConfig(configPath, options.keyFile)
       if (config.store !== 'file')
         throw new RegcreddError(
           'USAGE',

@@ -18,7 +18,7 @@ export function addKeychainRestore(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (path: string, options: Options, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const config = await storeConfig(configPath, options.keyFile)
+      const { config } = await storeConfig(configPath, options.keyFile)
       const passphrase = await readPassphrase(options)
       const { restore } = await import('../keychain/backup.ts')
       const dryRun = options.dryRun === true

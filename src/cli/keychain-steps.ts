@@ -11,12 +11,15 @@ const WORDS: Record<Step['do'], { done: string; planned: string; tone: Tone | un
   keep: { done: 'kept', planned: 'stays', tone: undefined },
 }
 
+/** The store has it still, and whoever reads the plan must see that it would go. */
+const DELETED = { done: 'deleted', planned: 'would be deleted', tone: 'yellow' } as const
+
 /** What became, or would become, of each item: a heading, and a line for each. */
 export function describeSteps(title: string, steps: Step[], { dryRun }: { dryRun: boolean }, paint: Paint): string {
   const changed = steps.filter((step) => step.do !== 'same' && step.do !== 'keep').length
   const verdict = `${title}: ${changed} of ${steps.length} ${dryRun ? 'would change' : 'changed'}`
   const rows = steps.map(({ key, do: act, has, gets, isDeletion }): Cell[] => {
-    const { done, planned, tone } = WORDS[act]
+    const { done, planned, tone } = isDeletion && act === 'raise' ? DELETED : WORDS[act]
     const text = `${dryRun ? planned : done}${isDeletion ? ' (a deletion)' : ''}`
     return [key, String(has ?? '-'), String(gets ?? '-'), tone === undefined ? text : { text, tone }]
   })

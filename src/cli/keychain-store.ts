@@ -7,30 +7,43 @@ export const KEY_FILE_OPTION = [
   'key of the file store, where the service gets it as a systemd credential and this command does not',
 ] as const
 
-/** The keychain that the configuration names, with the key file of the command line. Throws CONFIG_INVALID, USAGE. */
-export async function storeConfig(configPath: string, keyFile: string | undefined): Promise<Config['keychain']> {
+export type StoreConfig = Exclude<Config['keychain'], { store: 'memory' }>
+
+/**
+ * The keychain that the configuration names, with the key file of the command line, and where the daemon remembers that a keyring has
+ * held its items. Throws CONFIG_INVALID, USAGE.
+ */
+export async function storeConfig(
+  configPath: string,
+  keyFile: string | undefined,
+): Promise<{ config: StoreConfig; seenFile: string }> {
   // Not before it is needed: both cost more than a command that asks the daemon.
   const { loadConfig } = await import('../config/load.ts')
-  const { keychain } = await loadConfig(configPath)
+  const { witnessPath } = await import('../keychain/witness.ts')
+  const { keychain, proxy } = await loadConfig(configPath)
+  const seenFile = witnessPath(proxy.callerTokenFile)
   if (keychain.store === 'memory')
     throw new RegcreddError(
       'USAGE',
       'the store "memory" lives in the daemon and ends with it; there is nothing to be done to it',
     )
-  if (keyFile === undefined) return keychain
+  if (keyFile === undefined) return { config: keychain, seenFile }
   if (keychain.store !== 'file')
     throw new RegcreddError('USAGE', `--key-file is for the store "file", and this is "${keychain.store}"`)
-  return { ...keychain, keyFile }
+  return { config: { ...keychain, keyFile }, seenFile }
 }
 
-/** Opens a store for as long as `work` takes. */
+/** Opens a store for as long as `work` takes; with `seenFile`, a keyring that was emptied is not taken for an empty one. */
 export async function withItems<T>(
-  config: Config['keychain'],
+  config: StoreConfig,
   access: 'read' | 'write',
   work: (items: Items) => Promise<T>,
+  seenFile?: string,
 ): Promise<T> {
   const { openItems } = await import('../keychain/open.ts')
-  const items = await openItems(config, process.env, { access })
+  // Whether that file can be written is the daemon's to tell.
+  const witness = seenFile === undefined ? {} : { witness: { path: seenFile, onFault: () => undefined } }
+  const items = await openItems(config, process.env, { access, ...witness })
   try {
     return await work(items)
   } finally {
@@ -39,7 +52,6 @@ export async function withItems<T>(
 }
 
 /** What to call a store in a sentence. */
-export function nameOf(config: Config['keychain']): string {
-  if (config.store === 'file') return config.path
-  return config.store === 'os' ? `the keyring (service "${config.service}")` : config.store
+export function nameOf(config: StoreConfig): string {
+  return config.store === 'file' ? config.path : `the keyring (service "${config.service}")`
 }

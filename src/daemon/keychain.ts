@@ -1,15 +1,15 @@
-import { dirname, join } from 'node:path'
 import { toRegcreddError } from '../errors.ts'
 import { keepFresh } from '../keychain/keep-fresh.ts'
 import { type KnownKeychain, keepKnown } from '../keychain/known.ts'
 import { openKeychain } from '../keychain/open.ts'
+import { witnessPath } from '../keychain/witness.ts'
 import type { Base } from './part.ts'
 
 /** Opens the keychain; one that is locked is opened too, and read when it can be. @throws KEYCHAIN_UNAVAILABLE, CONFIG_INVALID */
 export async function startKeychain({ config, log, metrics, stack }: Base): Promise<KnownKeychain> {
   const plaintextTtlMs = config.keychain.store === 'memory' ? undefined : config.keychain.plaintextTtlMs
   const witness = {
-    path: join(dirname(config.proxy.callerTokenFile), 'keychain.seen'),
+    path: witnessPath(config.proxy.callerTokenFile),
     onFault: (thrown: unknown) =>
       log.warn({ err: toRegcreddError(thrown) }, 'it cannot be remembered that the keyring holds credentials'),
   }

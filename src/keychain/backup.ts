@@ -2,7 +2,6 @@ import { access, readFile } from 'node:fs/promises'
 import { errnoOf, RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { openBackup, sealBackup } from './backup-file.ts'
-import { atFileSystem } from './faults.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
 import { replaceFile } from './replace-file.ts'
@@ -13,7 +12,7 @@ export type BackedUp = { credentials: number; deletions: number; broken: string[
 
 /**
  * Writes all items of a store into a new encrypted file of mode 0600. An item that cannot be read stops it, unless `broken` is `skip`.
- * Throws what the store throws, USAGE where the file is there already, KEYCHAIN_UNAVAILABLE where it cannot be written.
+ * Throws what the store throws, USAGE where the file is there already or the store holds nothing, BACKUP_UNWRITABLE.
  */
 export async function backup(
   items: Items,
@@ -21,8 +20,14 @@ export async function backup(
   broken: 'refuse' | 'skip',
   mark: Mark = noMark,
 ): Promise<BackedUp> {
-  if (await exists(to.path)) throw new RegcreddError('USAGE', `${to.path} is there already; name a new file`)
+  const unwritable = (cause: unknown) =>
+    new RegcreddError('BACKUP_UNWRITABLE', `${to.path} cannot be written (${errnoOf(cause) ?? 'unknown'})`, { cause })
+  if (await exists(to.path, unwritable))
+    throw new RegcreddError('USAGE', `${to.path} is there already; name a new file`)
   const texts = await items.readAll()
+  // It would pass for a good one until the day it is needed.
+  if (texts.size === 0)
+    throw new RegcreddError('USAGE', 'the keychain holds nothing to back up; is it the one that is meant?')
   const done: BackedUp = { credentials: 0, deletions: 0, broken: [] }
   for (const [key, text] of texts) {
     const kind = kindOf(key, text)
@@ -34,7 +39,9 @@ export async function backup(
     }
   }
   const sealed = await sealBackup(texts, to.passphrase, to)
-  await atFileSystem(to.path, 'written', () => replaceFile(to.path, sealed, mark))
+  await replaceFile(to.path, sealed, mark).catch((cause: unknown) => {
+    throw unwritable(cause)
+  })
   return done
 }
 
@@ -50,7 +57,11 @@ export async function restore(
   { older, dryRun }: { older: 'refuse' | 'replace'; dryRun: boolean },
   mark: Mark = noMark,
 ): Promise<Restored> {
-  const text = await atFileSystem(from.path, 'read', () => readFile(from.path, 'utf8'))
+  const text = await readFile(from.path, 'utf8').catch((cause: unknown) => {
+    throw new RegcreddError('BACKUP_UNREADABLE', `${from.path} cannot be read (${errnoOf(cause) ?? 'unknown'})`, {
+      cause,
+    })
+  })
   const { items, origin } = await openBackup(text, from.passphrase)
   const steps = planTransfer(items, await target.readAll())
   if (!dryRun) {
@@ -68,12 +79,12 @@ function kindOf(key: string, text: Secret): 'credentials' | 'deletions' | Regcre
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+async function exists(path: string, orElse: (cause: unknown) => RegcreddError): Promise<boolean> {
   try {
     await access(path)
     return true
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
-    throw error
+    throw orElse(error)
   }
 }

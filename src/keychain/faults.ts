@@ -96,16 +96,16 @@ export const faults = {
     code: 'KEYCHAIN_UNAVAILABLE',
     says: 'there is no key',
     remedy:
-      'set keychain.keyFile, or give the service the systemd credential "keychain-key" (LoadCredentialEncrypted=)',
+      'name its file to a command by --key-file; for the daemon set keychain.keyFile, or give the service the systemd credential "keychain-key" (LoadCredentialEncrypted=)',
   },
   keyUnreadable: {
     code: 'KEYCHAIN_UNAVAILABLE',
-    says: 'the key file {path} cannot be opened ({errno})',
+    says: 'the file {path}, of a key or passphrase, cannot be opened ({errno})',
     remedy: `let the user of the daemon read it, or ${MAKE_KEY}`,
   },
   keyOpen: {
     code: 'KEYCHAIN_UNAVAILABLE',
-    says: 'the key file {path} has mode {mode}',
+    says: 'the file {path}, of a key or passphrase, has mode {mode}',
     remedy: 'chmod 0600 it, and think of who may have read it',
   },
   keyMalformed: {

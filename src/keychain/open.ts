@@ -44,7 +44,8 @@ export async function openItems(
       const probe = process.platform === 'linux' ? createLockProbe(environment) : undefined
       const own = options.access === 'read' && probe !== undefined ? { ...probe, claim: async () => undefined } : probe
       const seen = options.witness
-      const witness = seen && (await openWitness(seen.path, service, seen.onFault))
+      const found = seen && (await openWitness(seen.path, service, seen.onFault))
+      const witness = options.access === 'read' && found ? { ...found, saw: async () => undefined } : found
       return createOsItems({ service, timeoutMs, helper, probe: own, witness, mark: options.mark })
     }
   }

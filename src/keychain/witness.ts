@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { replaceFile } from './replace-file.ts'
 
 /**
@@ -9,6 +10,11 @@ export type Witness = {
   hasSeen: boolean
   /** Does nothing when it is known already. Does not throw: reading must not fail because this cannot be written. */
   saw(): Promise<void>
+}
+
+/** Where the daemon keeps its witness, beside the caller token. */
+export function witnessPath(callerTokenFile: string): string {
+  return join(dirname(callerTokenFile), 'keychain.seen')
 }
 
 /** A witness in a file, which holds no secret; `onFault` hears why it cannot be written, once. A file that cannot be read has seen nothing. */

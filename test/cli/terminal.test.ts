@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { leaves, table } from '../../src/cli/table.ts'
 import { paintFor, printable } from '../../src/cli/terminal.ts'
 import { type FakeAdmin, startFakeAdmin } from './fake-admin.ts'
 import { mainPath } from './regcredd.ts'
+import { skipWithoutTerminal } from './terminal-process.ts'
 
-const skip = skipReason()
-
-function skipReason(): false | string {
-  if (spawnSync('script', ['--version']).status === 0) return false
-  const reason = 'script(1) of util-linux is not installed'
-  if (process.env['CI'] === 'true') throw new Error(`CI skips nothing: ${reason}`)
-  return reason
-}
+const skip = skipWithoutTerminal()
 
 describe('on a real terminal', { skip }, () => {
   let admin: FakeAdmin

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
@@ -182,7 +183,29 @@ test('a restore mends an item that cannot be read, and keeps what the backup doe
 
 test('a backup that is not there is told of with its path', async () => {
   await assert.rejects(restore({ path: '/nonexistent/b', passphrase: PASSPHRASE }, createMemoryItems(), APPLY), {
-    code: 'KEYCHAIN_UNAVAILABLE',
+    code: 'BACKUP_UNREADABLE',
     message: /\/nonexistent\/b cannot be read \(ENOENT\)/,
   })
+})
+
+test('a backup that cannot be written says why', async (t) => {
+  const file = join(await tempFolder(t), 'file')
+  await writeFile(file, '')
+  for (const [path, reason] of [
+    ['/nonexistent/b', 'ENOENT'],
+    [`${file}/b`, 'ENOTDIR'],
+  ] as const)
+    await assert.rejects(backup(await store(KEY), { path, passphrase: PASSPHRASE, ...ORIGIN }, 'refuse'), {
+      code: 'BACKUP_UNWRITABLE',
+      message: new RegExp(`${path} cannot be written \\(${reason}\\)`),
+    })
+})
+
+test('nothing is no backup: an empty keychain is hardly the one that was meant', async (t) => {
+  const path = join(await tempFolder(t), 'backup')
+  await assert.rejects(backup(createMemoryItems(), { path, passphrase: PASSPHRASE, ...ORIGIN }, 'refuse'), {
+    code: 'USAGE',
+    message: /holds nothing to back up/,
+  })
+  assert.equal(existsSync(path), false)
 })
