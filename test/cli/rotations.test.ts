@@ -172,14 +172,17 @@ describe('rotate and rotation', () => {
       deadlineSeconds: 600,
       graceSeconds: 86_400,
       pulls: { count: 42, days: 7 },
-      kubernetes: { secrets: [{ namespace: 'team-a', secretName: 'regcred' }], nodes: ['node-1'] },
+      kubernetes: {
+        secrets: [{ namespace: 'team-a', secretName: 'regcred', serviceAccounts: ['default'] }],
+        nodes: ['node-1'],
+      },
     }
     admin.routes = { 'POST /v1/registries/reg.example.com/rotations?dryRun=true': () => ({ body: found }) }
     const dry = ['rotate', 'reg.example.com', '--generate', '--dry-run']
     const { code, stdout } = await regcredd(dry)
     assert.equal(code, 0)
     assert.match(stdout, /^pulls with it +42 in 7 days$/m)
-    assert.match(stdout, /^Secrets +team-a\/regcred$/m)
+    assert.match(stdout, /^Secrets +team-a\/regcred \(default\)$/m)
     found.refusals = [{ code: 'ROTATION_ACTIVE', detail: 'rotation r-0' }]
     const refused = await regcredd(dry)
     assert.deepEqual([refused.code, /^refused +ROTATION_ACTIVE: rotation r-0$/m.test(refused.stdout)], [1, true])
