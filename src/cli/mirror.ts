@@ -4,7 +4,8 @@ import { type MirrorRow, outcomeCell } from './rotation-progress.ts'
 import { table } from './table.ts'
 import type { Paint } from './terminal.ts'
 
-type MirrorAnswer = { configured: boolean; stale: boolean; results: (MirrorRow & { host: string; at: string })[] }
+type Result = MirrorRow & { host: string; at: string; serviceAccounts?: { name: string; outcome: string }[] }
+type MirrorAnswer = { configured: boolean; stale: boolean; results: Result[] }
 
 export function addMirror(program: Command): void {
   program
@@ -19,17 +20,25 @@ export function addMirror(program: Command): void {
 
 function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Paint): string {
   if (!configured) return 'no cluster is configured'
-  const rows = results.map(({ host, namespace, secretName, outcome, at, detail }) => [
+  const hasAccounts = results.some(({ serviceAccounts = [] }) => serviceAccounts.length > 0)
+  const rows = results.map(({ host, namespace, secretName, outcome, serviceAccounts = [], at, detail }) => [
     host,
     namespace,
     secretName,
     outcomeCell(outcome),
+    ...(hasAccounts ? [serviceAccounts.map(accountText).join(', ') || '-'] : []),
     at,
     detail ?? '',
   ])
-  const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', 'AT', 'DETAIL']
+  const accounts = hasAccounts ? ['SERVICEACCOUNTS'] : []
+  const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', ...accounts, 'AT', 'DETAIL']
   const verdict = verdictOf(results, stale, paint)
   return results.length === 0 ? verdict : [verdict, '', table(head, rows, paint)].join('\n')
+}
+
+/** A ServiceAccount that names the Secret needs no word. */
+function accountText({ name, outcome }: { name: string; outcome: string }): string {
+  return outcome === 'added' || outcome === 'unchanged' ? name : `${name} (${outcome})`
 }
 
 function verdictOf(results: MirrorRow[], stale: boolean, paint: Paint): string {
