@@ -10,14 +10,6 @@ export const breaks: Break[] = [
     test: 'a leader that was stopped and wakes after another took over may not write, at its very first look',
   },
   {
-    name: 'fleet: the mirror asks before it writes',
-    file: 'src/daemon/rotations.ts',
-    line: '...(fleet !== undefined && { mayWrite: fleet.mayWrite }),',
-    instead: '',
-    testFile: 'test/fleet/leader.test.ts',
-    test: 'a leader that was stopped and wakes after another took over writes nothing until it leads again',
-  },
-  {
     name: 'fleet: no time of day in the election',
     file: 'src/fleet/election.ts',
     line: "return lease.holder === '' || time.steadyMs() - atMs >= lease.durationSeconds * 1_000",
