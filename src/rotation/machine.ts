@@ -21,6 +21,8 @@ import { describeRotation, hasEnded, type Rotation } from './rotation.ts'
 import type { Rotations } from './rotations.ts'
 import { startRotation } from './start.ts'
 
+const FLEET_LOOK_MS = 2_000
+
 export function createRotations(outside: RotationParts): Rotations {
   const { keychain, pass } = outside
   const parts: RotationParts = {
@@ -81,11 +83,17 @@ export function createRotations(outside: RotationParts): Rotations {
       const either = AbortSignal.any([signal, closing.signal])
       const listening = changes.listen(id, either)
       try {
-        do {
+        let told = ''
+        while (!either.aborted || told === '') {
           const rotation = await get(id)
-          yield rotation
+          const text = JSON.stringify(rotation)
+          if (text !== told) yield rotation
+          told = text
           if (hasEnded(rotation)) return
-        } while (await listening.next())
+          // Of what another node of a fleet drives on, nobody here is told.
+          const news = listening.next()
+          await (parts.fleet === undefined ? news : firstOf(news, FLEET_LOOK_MS, either))
+        }
       } finally {
         listening.stop()
       }
@@ -146,7 +154,7 @@ export function createRotations(outside: RotationParts): Rotations {
   }
 }
 
-async function firstOf(ended: Promise<void>, timeoutMs: number, signal: AbortSignal): Promise<void> {
+async function firstOf(ended: Promise<unknown>, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const stop = new AbortController()
   const timer = sleep(timeoutMs, undefined, { signal: AbortSignal.any([signal, stop.signal]) })
   // The timer rejects when it is stopped, which is how a wait ends early.

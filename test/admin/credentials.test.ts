@@ -72,7 +72,7 @@ test('every problem of a body is told at once, by its path, and never by its val
   assert.equal(answer.body.code, 'BODY_INVALID')
   const paths = answer.body.errors.map((error: { path: string }) => error.path)
   assert.deepEqual(paths.sort(), ['', 'email', 'password', 'username', 'verify'])
-  assert.match(answer.body.detail, /not one of: username, password, email, verify/)
+  assert.match(answer.body.detail, /not one of: username, password, email, expiresAt, verify/)
   desk.assertSilent(CANARY)
 })
 

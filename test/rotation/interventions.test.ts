@@ -158,6 +158,24 @@ test('following ends when the reader goes away and when the daemon stops', async
   }
 })
 
+test('a rotation that another node of a fleet drives can be followed here too', async () => {
+  const driving = createBench()
+  await driving.rotations.replaceCredential(KEY, login('old'), 'required', admin)
+  driving.registry.mood = 'hanging'
+  const { id } = await driving.rotations.start(KEY, newPassword('new'))
+  const looking = createBench({
+    keychain: driving.keychain,
+    fleet: { node: 'node-2', isLive: async () => true, allAdopted: async () => true, leads: () => false },
+  })
+  const states: string[] = []
+  for await (const { state } of looking.rotations.follow(id, AbortSignal.timeout(20_000))) {
+    states.push(state)
+    if (states.length > 1) break
+    await driving.rotations.abort(id, admin)
+  }
+  assert.deepEqual(states, ['STAGED', 'ABORTED'])
+})
+
 test('a dry run changes nothing, sends CURRENT alone, and tells what would be and why not', async () => {
   const bench = createBench({
     countPulls: async () => 42,
