@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { openBackup, sealBackup } from '../../src/keychain/backup-file.ts'
 import { openFileKeychain } from '../../src/keychain/file.ts'
 import { formatItem } from '../../src/keychain/item.ts'
@@ -19,12 +20,13 @@ import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { osConfig, PASSPHRASE, perform } from './crash-act.ts'
 import { makeKeyFile } from './key.ts'
 import { passwordOf, sample } from './sample.ts'
-import { tempFolder } from './temp-folder.ts'
 
 const KEYS = ['a.example', 'b.example']
 const DELETED = 'gone.example'
 const MOST_POINTS = 60
 const visited = new Set<string>()
+// What is killed loses nothing that the kernel has been given, so no disk is needed to tell.
+if (existsSync('/dev/shm')) process.env['TMPDIR'] = '/dev/shm'
 
 type Place = { folder: string; open(name?: string): Promise<Keychain>; path(name: string): string }
 
@@ -38,8 +40,8 @@ function placeIn(folder: string): Place {
 }
 
 /** A file store with two credentials and the trace of a third, and a backup in which one of them is older. */
-async function setUp(t: TestContext): Promise<Place> {
-  const place = placeIn(await tempFolder(t))
+async function setUp(): Promise<Place> {
+  const place = placeIn(await mkdtemp(join(tmpdir(), 'regcredd-crash-')))
   const { path, open } = place
   await makeKeyFile(path('key'))
   const keychain = await open()
@@ -53,6 +55,8 @@ async function setUp(t: TestContext): Promise<Place> {
   return place
 }
 
+let pristine: Place
+
 async function isWhole(keychain: Keychain): Promise<boolean> {
   const all = await keychain.all()
   return KEYS.every((key) => {
@@ -64,9 +68,10 @@ async function isWhole(keychain: Keychain): Promise<boolean> {
 }
 
 async function dieAt(at: number, place: Place, act: string, env: NodeJS.ProcessEnv): Promise<'killed' | 'done'> {
+  const cache = { NODE_COMPILE_CACHE: pristine.path('cache') }
   const child = spawn(process.execPath, [join(import.meta.dirname, 'crash-child.ts'), place.folder, act, String(at)], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], ...cache, ...env },
   })
   let said = ''
   child.stderr.on('data', (chunk) => (said += chunk))
@@ -85,9 +90,9 @@ async function atEveryPoint(
   env: NodeJS.ProcessEnv = {},
   prepare: (place: Place) => Promise<void> = async () => undefined,
 ) {
-  const pristine = await setUp(t)
   for (let at = 1; at <= MOST_POINTS; at += 1) {
-    const place = placeIn(`${pristine.folder}/${at}`)
+    const place = placeIn(pristine.path(`${act} ${at}`.replaceAll(' ', '-')))
+    await mkdir(place.folder, { mode: 0o700 })
     for (const name of ['key', 'keychain.json', 'backup']) await cp(pristine.path(name), place.path(name))
     await prepare(place)
     if ((await dieAt(at, place, act, env)) === 'done') {
@@ -112,104 +117,113 @@ function lookInto(t: TestContext, environment: NodeJS.ProcessEnv): (place: Place
     createOsKeychain({ ...osConfig(folder), helper, probe: { ...probe, claim: async () => undefined } })
 }
 
-test('after kill -9 at any point of a rekey the key file opens the store, and a second run ends what the first began', async (t) => {
-  await atEveryPoint(t, 'rekey', async (place, at) => {
-    const keychain = await place.open()
-    assert.ok(await isWhole(keychain), `point ${at}`)
-    await keychain.close()
-    await perform(place.folder, 'rekey', {}, noMark)
-    assert.equal((await readFile(place.path('key'), 'utf8')).trim().split('\n').length, 1, 'one key is left')
-    const after = await place.open()
-    assert.ok(await isWhole(after), `after the second run, point ${at}`)
+describe('killed', { concurrency: 2 }, () => {
+  before(async () => {
+    pristine = await setUp()
   })
-})
+  after(() => rm(pristine.folder, { recursive: true }))
 
-test('after kill -9 at any point of a migration that deletes its source one of the two stores holds all, and a second run ends it', async (t) => {
-  await atEveryPoint(t, 'migrate', async (place, at) => {
-    const [from, to] = [await place.open(), await place.open('target.json')]
-    assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
-    await from.close()
-    await to.close()
-    await perform(place.folder, 'migrate', {}, noMark)
-    const [source, target] = [await place.open(), await place.open('target.json')]
-    assert.deepEqual(await source.keys(), [])
-    assert.ok(await isWhole(target))
-    assert.equal((await target.update(DELETED, () => sample(DELETED)))?.seq, 7, 'the trace of a deletion came along')
+  test('after kill -9 at any point of a rekey the key file opens the store, and a second run ends what the first began', async (t) => {
+    await atEveryPoint(t, 'rekey', async (place, at) => {
+      const keychain = await place.open()
+      assert.ok(await isWhole(keychain), `point ${at}`)
+      await keychain.close()
+      await perform(place.folder, 'rekey', {}, noMark)
+      assert.equal((await readFile(place.path('key'), 'utf8')).trim().split('\n').length, 1, 'one key is left')
+      const left = (await readdir(place.folder)).filter((name) => name.endsWith('.tmp'))
+      assert.deepEqual(left, [], 'no key lies about')
+      const after = await place.open()
+      assert.ok(await isWhole(after), `after the second run, point ${at}`)
+    })
   })
-})
 
-test('after kill -9 at any point of a migration into a keyring one of the two holds all, and a second run ends it', {
-  skip: skipWithoutKeyring(),
-}, async (t) => {
-  const keyring = await startKeyring()
-  t.after(() => keyring.close())
-  const look = lookInto(t, keyring.env)
-  await atEveryPoint(
-    t,
-    'migrate to the keyring',
-    async (place, at) => {
-      const [from, to] = [await place.open(), look(place)]
+  test('after kill -9 at any point of a migration that deletes its source one of the two stores holds all, and a second run ends it', async (t) => {
+    await atEveryPoint(t, 'migrate', async (place, at) => {
+      const [from, to] = [await place.open(), await place.open('target.json')]
       assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
       await from.close()
-      await perform(place.folder, 'migrate to the keyring', keyring.env, noMark)
-      const [source, target] = [await place.open(), look(place)]
-      assert.deepEqual(await source.keys(), [])
-      assert.ok(await isWhole(target))
-    },
-    keyring.env,
-  )
-})
-
-test('after kill -9 at any point of a migration out of a keyring one of the two holds all, and a second run ends it', {
-  skip: skipWithoutKeyring(),
-}, async (t) => {
-  const keyring = await startKeyring()
-  t.after(() => keyring.close())
-  const look = lookInto(t, keyring.env)
-  const fill = async (place: Place) => {
-    await rm(place.path('keychain.json'))
-    const from = look(place)
-    for (const key of KEYS) await from.update(key, () => ({ ...sample(key, `of ${key}`), seq: 5 }))
-  }
-  await atEveryPoint(
-    t,
-    'migrate from the keyring',
-    async (place, at) => {
-      const [to, from] = [await place.open(), look(place)]
-      assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
       await to.close()
-      await perform(place.folder, 'migrate from the keyring', keyring.env, noMark)
-      const [target, source] = [await place.open(), look(place)]
+      await perform(place.folder, 'migrate', {}, noMark)
+      const [source, target] = [await place.open(), await place.open('target.json')]
       assert.deepEqual(await source.keys(), [])
       assert.ok(await isWhole(target))
-    },
-    keyring.env,
-    fill,
-  )
-})
-
-test('after kill -9 at any point of a restore the store opens and holds all that it held, no seq has shrunk, and a second run ends it', async (t) => {
-  await atEveryPoint(t, 'restore', async (place, at) => {
-    const keychain = await place.open()
-    assert.ok(await isWhole(keychain), `point ${at}`)
-    await keychain.close()
-    await perform(place.folder, 'restore', {}, noMark)
-    const after = await place.open()
-    assert.ok(await isWhole(after))
-    assert.equal(passwordOf(await after.get('c.example')), 'of the backup')
-    assert.ok(((await after.get('b.example'))?.seq ?? 0) > 5)
-    assert.equal((await after.update(DELETED, () => sample(DELETED)))?.seq, 7)
+      assert.equal((await target.update(DELETED, () => sample(DELETED)))?.seq, 7, 'the trace of a deletion came along')
+    })
   })
-})
 
-test('after kill -9 at any point of a backup there is a whole one or none', async (t) => {
-  await atEveryPoint(t, 'backup', async (place) => {
-    if (existsSync(place.path('new-backup'))) {
-      const text = await readFile(place.path('new-backup'), 'utf8')
-      assert.equal((await openBackup(text, PASSPHRASE)).items.size, 3)
-      await rm(place.path('new-backup'))
+  test('after kill -9 at any point of a migration into a keyring one of the two holds all, and a second run ends it', {
+    skip: skipWithoutKeyring(),
+  }, async (t) => {
+    const keyring = await startKeyring()
+    t.after(() => keyring.close())
+    const look = lookInto(t, keyring.env)
+    await atEveryPoint(
+      t,
+      'migrate to the keyring',
+      async (place, at) => {
+        const [from, to] = [await place.open(), look(place)]
+        assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
+        await from.close()
+        await perform(place.folder, 'migrate to the keyring', keyring.env, noMark)
+        const [source, target] = [await place.open(), look(place)]
+        assert.deepEqual(await source.keys(), [])
+        assert.ok(await isWhole(target))
+      },
+      keyring.env,
+    )
+  })
+
+  test('after kill -9 at any point of a migration out of a keyring one of the two holds all, and a second run ends it', {
+    skip: skipWithoutKeyring(),
+  }, async (t) => {
+    const keyring = await startKeyring()
+    t.after(() => keyring.close())
+    const look = lookInto(t, keyring.env)
+    const fill = async (place: Place) => {
+      await rm(place.path('keychain.json'))
+      const from = look(place)
+      for (const key of KEYS) await from.update(key, () => ({ ...sample(key, `of ${key}`), seq: 5 }))
     }
-    await perform(place.folder, 'backup', {}, noMark)
+    await atEveryPoint(
+      t,
+      'migrate from the keyring',
+      async (place, at) => {
+        const [to, from] = [await place.open(), look(place)]
+        assert.ok((await isWhole(from)) || (await isWhole(to)), `point ${at}`)
+        await to.close()
+        await perform(place.folder, 'migrate from the keyring', keyring.env, noMark)
+        const [target, source] = [await place.open(), look(place)]
+        assert.deepEqual(await source.keys(), [])
+        assert.ok(await isWhole(target))
+      },
+      keyring.env,
+      fill,
+    )
+  })
+
+  test('after kill -9 at any point of a restore the store opens and holds all that it held, no seq has shrunk, and a second run ends it', async (t) => {
+    await atEveryPoint(t, 'restore', async (place, at) => {
+      const keychain = await place.open()
+      assert.ok(await isWhole(keychain), `point ${at}`)
+      await keychain.close()
+      await perform(place.folder, 'restore', {}, noMark)
+      const after = await place.open()
+      assert.ok(await isWhole(after))
+      assert.equal(passwordOf(await after.get('c.example')), 'of the backup')
+      assert.ok(((await after.get('b.example'))?.seq ?? 0) > 5)
+      assert.equal((await after.update(DELETED, () => sample(DELETED)))?.seq, 7)
+    })
+  })
+
+  test('after kill -9 at any point of a backup there is a whole one or none', async (t) => {
+    await atEveryPoint(t, 'backup', async (place) => {
+      if (existsSync(place.path('new-backup'))) {
+        const text = await readFile(place.path('new-backup'), 'utf8')
+        assert.equal((await openBackup(text, PASSPHRASE)).items.size, 3)
+        await rm(place.path('new-backup'))
+      }
+      await perform(place.folder, 'backup', {}, noMark)
+    })
   })
 })
 
