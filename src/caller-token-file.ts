@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, unwatchFile, watchFile } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from './errors.ts'
+import { type Followed, followFiles } from './followed-files.ts'
 import { Secret } from './secret.ts'
 
-const CHECK_INTERVAL_MS = 2_000
 const TOKEN = /^[\w-]{32,255}$/
 
 /**
@@ -43,29 +43,18 @@ export async function retireCallerTokens(path: string): Promise<number> {
 
 type FollowLog = Record<'info' | 'error', (fields: Record<string, unknown>, message: string) => void>
 
-export type CallerTokens = {
-  /** Those that are good now. */
-  now(): readonly Secret[]
-  close(): void
-}
-
 /**
  * The caller tokens as they stand in the file: a change is seen within seconds, and a broken file changes nothing.
  * @throws as `readCallerTokens` does, at first
  */
-export async function followCallerTokens(path: string, log: FollowLog): Promise<CallerTokens> {
-  let tokens = await readCallerTokens(path)
-  const follow = async () => {
-    try {
-      tokens = await readCallerTokens(path)
-      log.info({ good: tokens.length }, 'caller tokens')
-    } catch (thrown) {
-      log.error({ err: thrown }, 'the caller tokens could not be read again; those from before stay good')
-    }
-  }
-  const changed = () => void follow()
-  watchFile(path, { persistent: false, interval: CHECK_INTERVAL_MS }, changed)
-  return { now: () => tokens, close: () => unwatchFile(path, changed) }
+export async function followCallerTokens(path: string, log: FollowLog): Promise<Followed<readonly Secret[]>> {
+  const tokens: Followed<readonly Secret[]> = await followFiles([path], () => readCallerTokens(path), {
+    onNews(fault) {
+      if (fault === undefined) log.info({ good: tokens.now().length }, 'caller tokens')
+      else log.error({ err: fault }, 'the caller tokens could not be read again; those from before stay good')
+    },
+  })
+  return tokens
 }
 
 async function readLines(path: string): Promise<string[]> {

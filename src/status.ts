@@ -8,6 +8,7 @@ import type { MirrorRoom } from './mirror/mirror.ts'
 import type { TlsFiles } from './proxy/tls-files.ts'
 import { tlsReasons } from './proxy/tls-reasons.ts'
 import { type Attention, attentionOf, describeAttention } from './rotation/attention.ts'
+import type { Egress, EgressProxy } from './upstream/egress.ts'
 import type { HeldLogin } from './upstream/login-breaker.ts'
 import type { MetLimit } from './upstream/rate-limits.ts'
 
@@ -27,8 +28,9 @@ export type StatusParts = {
   metLimits: () => MetLimit[]
   /** The files of the pull listener, where it speaks TLS. */
   tls: TlsFiles | undefined
-  /** What is to be said of the certificate of the admin API's listener. */
-  adminTlsWarnings: () => string[]
+  /** What is to be said of the certificates of the admin API's listener, and of those that registries are shown. */
+  certificateWarnings: (wallNowMs: number) => string[]
+  wayOut: { egress: Egress; from: string; proxies: readonly EgressProxy[] }
   /** Whether the stop has begun. */
   stopping: () => boolean
 }
@@ -63,7 +65,7 @@ export function readinessOf(parts: StatusParts): Readiness {
   warnings.push(...(parts.fleet?.warnings() ?? []))
   const tls = parts.tls && tlsReasons(parts.tls, Date.now())
   faults.push(...(tls?.faults ?? []))
-  warnings.push(...(tls?.warnings ?? []), ...parts.adminTlsWarnings())
+  warnings.push(...(tls?.warnings ?? []), ...parts.certificateWarnings(Date.now()))
   warnings.push(...attention(parts).map((one) => `warning: ${describeAttention(one)}`))
   return { ready: faults.length === 0, reasons: [...faults, ...warnings, ...registryWarnings(parts)] }
 }
@@ -99,6 +101,19 @@ function addressOf({ host, port }: ListenAddress): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** Which proxies there are, and which registries are reached by one; `null`: none. */
+function egressOf({ config, wayOut }: StatusParts): object | null {
+  const { egress, from, proxies } = wayOut
+  if (proxies.length === 0) return null
+  const byProxy = config.registries.filter(({ upstream }) => egress.proxyFor(upstream) !== undefined)
+  return {
+    proxies: [...new Set(proxies.map(({ url }) => url.origin))],
+    from,
+    login: proxies.some(({ login }) => login !== undefined),
+    registries: byProxy.map(({ name }) => name),
+  }
+}
+
 /** What `GET /v1/status` answers. */
 export function statusOf(parts: StatusParts): object {
   const { config, version, node, startedAt, audit, keychain, mirror } = parts
@@ -111,6 +126,7 @@ export function statusOf(parts: StatusParts): object {
     startedAt: startedAt.toISOString(),
     registries: config.registries.length,
     proxy: { listen: addressOf(listen), callers, tls: parts.tls !== undefined },
+    egress: egressOf(parts),
     failOver: config.registries.map(({ name, upstream, fallback, callers: own }) => ({
       registry: name,
       callers: own ?? callers,

@@ -129,7 +129,7 @@ export const kubernetesRights = z.strictObject({
     z.strictObject({
       namespace: z.string().nullable().describe('`null`: in all namespaces.'),
       verb: z.string(),
-      resource: z.enum(['namespaces', 'secrets', 'serviceaccounts']),
+      resource: z.enum(['namespaces', 'secrets', 'serviceaccounts', 'leases']),
       name: z.string().nullable().describe('`null`: of any name.'),
       purpose: z.string(),
       allowed: z.boolean(),
@@ -177,6 +177,15 @@ export const status = z.looseObject({
   startedAt: time,
   registries: count.describe('How many are listed.'),
   proxy: z.looseObject({ listen: z.string(), callers: z.string() }),
+  egress: z
+    .looseObject({
+      proxies: z.array(z.string()),
+      from: z.string(),
+      login: z.boolean(),
+      registries: z.array(z.string()),
+    })
+    .nullable()
+    .describe('By which proxies registries are reached, and which of them; `null`: straight.'),
   admin: z.looseObject({ socket: z.string(), tls: z.string().nullable().describe('`null`: none is configured.') }),
   keychain: z.looseObject({ store: z.enum(['os', 'file', 'memory']), state: z.string(), since: time }),
   audit: z.looseObject({ folder: z.string(), writable: z.boolean() }),

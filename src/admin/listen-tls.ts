@@ -2,9 +2,10 @@ import type { RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { closeServer } from '../close-server.ts'
+import type { Followed } from '../followed-files.ts'
+import { contextOptions, type KeyPair } from '../key-pair.ts'
 import { listenFailure } from '../listen-failure.ts'
 import { boundConnections, type ConnectionLimits } from './bound-connections.ts'
-import { contextOptions, type KeyPairs } from './tls-files.ts'
 
 const DRAIN_TIMEOUT_MS = 5_000
 const LIMITS: ConnectionLimits = { inAll: 128, perAddress: 32, answerTimeoutMs: 60_000 }
@@ -18,7 +19,7 @@ export type TlsListener = {
 
 export type TlsListenerOptions = {
   listen: { host: string; port: number }
-  pairs: KeyPairs
+  pairs: Followed<KeyPair>
   limits?: ConnectionLimits
 }
 

@@ -6,10 +6,12 @@ import { listenAdmin } from '../admin/listen-socket.ts'
 import { listenTls, type TlsListener } from '../admin/listen-tls.ts'
 import type { AdminParts } from '../admin/parts.ts'
 import { createStreams } from '../admin/stream.ts'
-import { followKeyPair, type KeyPairs } from '../admin/tls-files.ts'
+import { followKeyPair } from '../admin/tls-files.ts'
 import { openTokenStore, type TokenStore } from '../admin/token-store.ts'
 import { readAudit } from '../audit/tail.ts'
 import type { AdminTls } from '../config/config.ts'
+import type { Followed } from '../followed-files.ts'
+import type { KeyPair } from '../key-pair.ts'
 import { createRefusals } from '../refusals.ts'
 import { canonicalName } from '../registry/host.ts'
 import type { Rotations } from '../rotation/rotations.ts'
@@ -18,10 +20,10 @@ import type { Base } from './part.ts'
 
 const CHECK_TIMEOUT_MS = 60_000
 
-type Parts = { status: StatusParts; rotations: Rotations; pairs: KeyPairs | undefined }
+type Parts = { status: StatusParts; rotations: Rotations; pairs: Followed<KeyPair> | undefined }
 
 /** The certificate of the TLS listener, where one is configured. @throws LISTEN_FAILED */
-export async function followAdminTls({ config, log, stack }: Base): Promise<KeyPairs | undefined> {
+export async function followAdminTls({ config, log, stack }: Base): Promise<Followed<KeyPair> | undefined> {
   if (config.admin.tls === undefined) return undefined
   const pairs = await followKeyPair(config.admin.tls, {
     onNews: (fault) => {
@@ -54,7 +56,7 @@ async function startTls(
   { log, stack, nowMs }: Base,
   parts: AdminParts,
   { hosts, listen }: AdminTls,
-  pairs: KeyPairs,
+  pairs: Followed<KeyPair>,
   { audit }: StatusParts,
 ): Promise<TlsListener> {
   const refusals = createRefusals((detail) => audit.event({ type: 'admin.refused', detail }), nowMs)

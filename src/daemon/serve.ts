@@ -41,7 +41,8 @@ export async function serve({ configPath, signal }: { configPath: string; signal
 
   const audit = await startAudit(base)
   const keychain = await startKeychain(base)
-  const upstream = startUpstream(base, { keychain, egress: await findEgress(base) })
+  const wayOut = await findEgress(base)
+  const upstream = await startUpstream(base, { keychain, egress: wayOut.egress })
   const fleet = buildFleet(base, keychain)
   fleet?.onAdopted((key) => upstream.forget(key))
   const mirror = buildMirror(base, { audit, keychain, fleet })
@@ -63,7 +64,11 @@ export async function serve({ configPath, signal }: { configPath: string; signal
     heldLogins: upstream.breaker.held,
     metLimits: upstream.rateLimits.current,
     tls: proxy.tls,
-    adminTlsWarnings: () => (pairs === undefined ? [] : keyPairWarnings(pairs, Date.now())),
+    certificateWarnings: (wallNowMs) => [
+      ...(pairs === undefined ? [] : keyPairWarnings(pairs, wallNowMs)),
+      ...upstream.certificates.warnings(wallNowMs),
+    ],
+    wayOut,
     stopping: () => signal.aborted,
   }
   const health = await startHealthListener(base, { status, connections: proxy.connections })

@@ -26,15 +26,14 @@ async function stream(
   onPiece: ((piece: Buffer) => void) | undefined,
 ): Promise<Streamed> {
   let bytes = 0
-  let brokenBy: Streamed['brokenBy']
+  let brokenBy: 'registry' | 'caller' = 'caller'
   // HTTP/1.0 has no chunks: there the end of the connection is the end of the body, and only a reset tells that it is cut.
   const endsByClosing = !response.chunkedEncoding && !response.hasHeader('content-length')
   answer.once('error', () => {
-    brokenBy ??= 'registry'
+    // A caller that leaves ends the answer, too. Not by a listener of its own: over TLS a response has as many as node takes without a warning.
+    if (response.destroyed) return
+    brokenBy = 'registry'
     if (endsByClosing && response.socket !== null) tcpUnder(response.socket).resetAndDestroy()
-  })
-  response.once('close', () => {
-    brokenBy ??= 'caller'
   })
   // A caller that reads slowly pauses the registry's socket; that silence is not the registry's.
   const idle = setTimeout(() => (response.writableNeedDrain ? idle.refresh() : answer.destroy()), idleTimeoutMs)

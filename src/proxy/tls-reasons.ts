@@ -1,8 +1,5 @@
+import { endsSoon, shortTime } from '../key-pair.ts'
 import type { Ending, TlsFiles } from './tls-files.ts'
-
-const MAX_NOTICE_MS = 14 * 86_400_000
-/** What lives for days is renewed within days: only the last fifth of a life is worth a word. */
-const NOTICE_SHARE = 0.2
 
 const WHAT: Record<Ending['key'], string> = {
   certFile: 'the certificate of proxy.tls.certFile',
@@ -27,7 +24,7 @@ export function tlsReasons(
   const { endings } = files.now()
   const isOver = ({ to }: Ending) => to.getTime() <= wallNowMs
   for (const ending of endings) {
-    const at = ending.to.toISOString().replace(/\.\d+/, '')
+    const at = shortTime(ending.to)
     if (isOver(ending)) {
       const line = `${WHAT[ending.key]} ended at ${at}; ${AFTER[ending.key]}`
       // While authorities follow each other, an old one may stand in the file for long.
@@ -38,11 +35,6 @@ export function tlsReasons(
       warnings.push(`warning: ${WHAT[ending.key]} ends at ${at}; from then on ${AFTER[ending.key]}`)
   }
   const fault = files.fault()
-  if (fault !== undefined) warnings.push(`warning: the files from before serve on; ${fault}`)
+  if (fault !== undefined) warnings.push(`warning: the files from before serve on; ${fault.detail}`)
   return { faults, warnings }
-}
-
-function endsSoon({ from, to }: Ending, wallNowMs: number): boolean {
-  const noticeMs = Math.min(MAX_NOTICE_MS, (to.getTime() - from.getTime()) * NOTICE_SHARE)
-  return to.getTime() - wallNowMs < noticeMs
 }

@@ -4,9 +4,11 @@ import { isIP, type LookupFunction } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
+import type { Followed } from '../followed-files.ts'
+import { contextOptions, type KeyPair } from '../key-pair.ts'
 import { sameOrigin } from '../registry/origin.ts'
 import { type AddressCheck, addressCheck, addressRefused, guardedLookup, type Lookup } from './address.ts'
-import { followClientCertificate } from './client-certificate.ts'
+import type { ClientCertificates } from './client-certificate.ts'
 import { type Egress, straight } from './egress.ts'
 import { boundIdle } from './idle.ts'
 import { insideOf } from './inner-agent.ts'
@@ -41,20 +43,27 @@ export type Agents = {
   close(): void
 }
 
-/** How the outside is reached; for tests, another DNS, clock and life of connections. `nowMs` is monotonic. */
-export type Surroundings = { egress?: Egress; lookup?: Lookup; longestLifeMs?: number; nowMs?: () => number }
+/** How the outside is reached, and as whom; for tests, another DNS, clock and life of connections. `nowMs` is monotonic. */
+export type Surroundings = {
+  egress?: Egress
+  /** Needed where a registry has one. */
+  certificates?: Pick<ClientCertificates, 'of'>
+  lookup?: Lookup
+  longestLifeMs?: number
+  nowMs?: () => number
+}
 
 /**
  * Makes the agents of one registry.
- * @throws CONFIG_INVALID for an entry of allowAddresses that is no range, and for a client certificate that cannot be used
+ * @throws CONFIG_INVALID for an entry of allowAddresses that is no range
  */
 export function createAgents(registry: Registry, surroundings: Surroundings = {}): Agents {
-  const { egress = straight, lookup, nowMs = () => performance.now() } = surroundings
+  const { egress = straight, certificates, lookup, nowMs = () => performance.now() } = surroundings
   const { limits, upstream } = registry
   const isAllowed = addressCheck(registry.allowAddresses)
   const checkName = createNameCheck(isAllowed, lookup)
   const secureContext = secureContextOf(registry)
-  const secureOfRegistry = secureTo(registry, secureContext, nowMs)
+  const secureOfRegistry = secureTo(registry, secureContext, certificates?.of(registry))
   const made: http.Agent[] = []
 
   /** `isOwn`: for the registry itself, wherever it lies, with its name and its client certificate. */
@@ -116,26 +125,31 @@ function authorities(ca: string): string[] {
   return [...getCACertificates('default'), ca]
 }
 
-type SecureOfRegistry = () => { options: Secure; version: string }
+type SecureOfRegistry = () => { options: Secure; version: number }
 
 function secureTo(
-  registry: Registry,
+  { upstream, serverName, clientCertificate, ca }: Registry,
   secureContext: SecureContext | undefined,
-  nowMs: () => number,
+  certificate: Followed<KeyPair> | undefined,
 ): SecureOfRegistry | undefined {
-  const { upstream, serverName, clientCertificate, ca } = registry
   if (upstream.protocol !== 'https:') return undefined
-  const named = serverName === undefined ? {} : { servername: serverName }
-  const trusted = ca === undefined ? undefined : authorities(ca)
-  const followed = clientCertificate && followClientCertificate(clientCertificate, trusted, nowMs)
-  if (followed === undefined) {
-    const options: Secure = { rejectUnauthorized: true, ...(secureContext && { secureContext }), ...named }
-    return () => ({ options, version: '' })
+  if (clientCertificate !== undefined && certificate === undefined)
+    throw new TypeError('a registry’s client certificate must be followed')
+  const named = { rejectUnauthorized: true, ...(serverName !== undefined && { servername: serverName }) } as const
+  const trusted = ca === undefined ? {} : { ca: authorities(ca) }
+  const asWith = (pair: KeyPair): Secure => ({
+    ...named,
+    secureContext: createSecureContext({ ...contextOptions(pair), ...trusted }),
+  })
+  let secure = {
+    version: 0,
+    options:
+      certificate === undefined ? { ...named, ...(secureContext && { secureContext }) } : asWith(certificate.now()),
   }
-  return () => {
-    const { secureContext, version } = followed()
-    return { options: { rejectUnauthorized: true, secureContext, ...named }, version }
-  }
+  certificate?.onChange((pair) => {
+    secure = { version: secure.version + 1, options: asWith(pair) }
+  })
+  return () => secure
 }
 
 /** A connection or TLS session that was made with an earlier client certificate is not used with the next one. */

@@ -1,79 +1,59 @@
-import { readFileSync, statSync } from 'node:fs'
-import { createSecureContext, type SecureContext } from 'node:tls'
-import { errnoOf, RegcreddError } from '../errors.ts'
+import type { Registry } from '../config/config.ts'
+import type { RegcreddError } from '../errors.ts'
+import { type Followed, followFiles } from '../followed-files.ts'
+import { endWarning, type KeyPair, readKeyPair } from '../key-pair.ts'
 
-/** A look at two files costs microseconds, a burst of new connections asks many times. */
-const LOOK_EVERY_MS = 5_000
+/** The certificates that are shown to registries. */
+export type ClientCertificates = {
+  of(registry: Pick<Registry, 'name'>): Followed<KeyPair> | undefined
+  /** Which of them end soon, have ended, or were renewed in a way that cannot be used; a line each. */
+  warnings(wallNowMs: number): string[]
+  close(): void
+}
 
-/** Gives what TLS is to be done with now. `version` changes with the files. */
-export type FollowedContext = () => { secureContext: SecureContext; version: string }
+type ClientCertificateOptions = {
+  onNews: (registry: string, fault: RegcreddError | undefined) => void
+  intervalMs?: number
+}
 
 /**
- * A TLS context with a client certificate that follows its files. While the renewed ones cannot be read, or do not belong together yet, it
- * stays with what it had.
- * @throws CONFIG_INVALID where there is nothing to begin with, or others may read the key
+ * The client certificates of those registries that have one. While the renewed files cannot be read, or do not belong together yet, the old
+ * ones are shown.
+ * @throws CONFIG_INVALID at first, with the file and what to do
  */
-export function followClientCertificate(
-  { certFile, keyFile }: { certFile: string; keyFile: string },
-  ca: string[] | undefined,
-  nowMs: () => number,
-): FollowedContext {
-  const files = { certFile, keyFile }
-  let version = versionOf(files)
-  let secureContext = contextOf(files, ca)
-  let lookedAtMs = nowMs()
-  return () => {
-    if (nowMs() - lookedAtMs >= LOOK_EVERY_MS) {
-      lookedAtMs = nowMs()
-      try {
-        const found = versionOf(files)
-        if (found !== version) {
-          secureContext = contextOf(files, ca)
-          version = found
-        }
-      } catch (thrown) {
-        // Renewed by halves: the next look finds the rest, and until then the old one may still be good.
-        if (!(thrown instanceof RegcreddError)) throw thrown
-      }
+export async function followClientCertificates(
+  registries: readonly Pick<Registry, 'name' | 'clientCertificate'>[],
+  { onNews, ...options }: ClientCertificateOptions,
+): Promise<ClientCertificates> {
+  const followed = new Map<string, Followed<KeyPair>>()
+  const close = () => {
+    for (const pair of followed.values()) pair.close()
+  }
+  try {
+    for (const { name, clientCertificate: files } of registries) {
+      if (files === undefined) continue
+      const read = () => readKeyPair(files, { code: 'CONFIG_INVALID', ...told(name) })
+      const news = { ...options, onNews: (fault: RegcreddError | undefined) => onNews(name, fault) }
+      followed.set(name, await followFiles([files.certFile, files.keyFile], read, news))
     }
-    return { secureContext, version }
+  } catch (thrown) {
+    close()
+    throw thrown
+  }
+  return {
+    of: ({ name }) => followed.get(name),
+    warnings: (wallNowMs) =>
+      [...followed].flatMap(([name, pair]) => {
+        const fault = pair.fault()
+        return [
+          ...endWarning(told(name).cert, pair.now(), wallNowMs),
+          ...(fault === undefined ? [] : [`warning: the certificate from before is shown to ${name}; ${fault.detail}`]),
+        ]
+      }),
+    close,
   }
 }
 
-function versionOf({ certFile, keyFile }: { certFile: string; keyFile: string }): string {
-  return [certFile, keyFile].map((path) => seen(path).version).join(' ')
-}
-
-function seen(path: string): { version: string; isOpenToOthers: boolean } {
-  try {
-    const { ino, size, mtimeMs, mode } = statSync(path)
-    return { version: `${ino}-${size}-${mtimeMs}`, isOpenToOthers: (mode & 0o007) !== 0 }
-  } catch (cause) {
-    throw unreadable(path, cause)
-  }
-}
-
-function contextOf({ certFile, keyFile }: { certFile: string; keyFile: string }, ca: string[] | undefined) {
-  // Its group may read it: keys of a machine often belong to one.
-  if (seen(keyFile).isOpenToOthers)
-    throw new RegcreddError('CONFIG_INVALID', `${keyFile} (clientKeyFile) may be read by others: chmod 0600 it`)
-  const [cert, key] = [read(certFile), read(keyFile)]
-  try {
-    return createSecureContext({ cert, key, ...(ca && { ca }) })
-  } catch (cause) {
-    const detail = `${certFile} and ${keyFile} are no client certificate with its unencrypted key`
-    throw new RegcreddError('CONFIG_INVALID', detail, { cause })
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw unreadable(path, cause)
-  }
-}
-
-function unreadable(path: string, cause: unknown): RegcreddError {
-  return new RegcreddError('CONFIG_INVALID', `${path} cannot be read: ${errnoOf(cause) ?? 'unknown reason'}`, { cause })
+function told(name: string): { cert: string; key: string } {
+  return { cert: `clientCertFile of ${name}`, key: `clientKeyFile of ${name}` }
 }

@@ -23,19 +23,19 @@ export function egressBySetting({ proxy, noProxy, ca }: EgressSetting, login: Lo
 
 /**
  * As HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, in this or in lower case; the first that is set counts. `unread` counts entries of
- * NO_PROXY that mean nothing; `proxies` are the hosts and ports of the proxies, which may be shown.
+ * NO_PROXY that mean nothing; `proxies` are those that there are.
  * @throws CONFIG_INVALID for a proxy that is no http(s) URL: going straight instead would be a surprise
  */
 export function egressByEnvironment(environment: NodeJS.ProcessEnv): {
   egress: Egress
-  proxies: string[]
+  proxies: EgressProxy[]
   unread: number
 } {
   const read = (name: string) => environment[name] || environment[name.toLowerCase()] || undefined
   const https = proxyOf('HTTPS_PROXY', read('HTTPS_PROXY'))
   const http = proxyOf('HTTP_PROXY', read('HTTP_PROXY'))
   const { rules, unread } = parseNoProxy(read('NO_PROXY') ?? '')
-  const proxies = [...new Set([https, http].flatMap((proxy) => proxy?.url.host ?? []))]
+  const proxies = [https, http].filter((proxy) => proxy !== undefined)
   return { egress: byRules((to) => (to.protocol === 'https:' ? https : http), rules), proxies, unread }
 }
 

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import type { ConnectionLimits } from '../../src/admin/bound-connections.ts'
 import { listenTls } from '../../src/admin/listen-tls.ts'
-import { followKeyPair } from '../../src/admin/tls-files.ts'
+import { followKeyPair, keyPairWarnings } from '../../src/admin/tls-files.ts'
 import { eventually } from '../helpers/daemon.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
@@ -109,12 +109,15 @@ test('a renewed certificate is in force without a restart; one that has no key s
   await copyFile(second.certFile, files.certFile)
   await eventually('the half pair is told', () => told[0] !== undefined)
   assert.match(String(told[0]), /LISTEN_FAILED|are no pair/)
-  assert.match(listener.pairs.warnings(Date.now())[0] ?? '', /the certificate from before serves on; .* are no pair/)
+  assert.match(
+    keyPairWarnings(listener.pairs, Date.now())[0] ?? '',
+    /the certificate from before serves on; .* are no pair/,
+  )
   assert.equal(await serial(), before)
   await copyFile(second.keyFile, files.keyFile)
   await eventually('the new one is in force', () => told.includes(undefined))
   assert.notEqual(await serial(), before)
-  assert.deepEqual(listener.pairs.warnings(Date.now()), [])
+  assert.deepEqual(keyPairWarnings(listener.pairs, Date.now()), [])
   held.write(`GET /v1/status HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`)
   assert.match(String(await once(held, 'data')), /^HTTP\/1\.1 401/)
 })
@@ -125,7 +128,7 @@ test('the end of a certificate is told in the last fifth of its life, and when i
   const { listener } = await started(context)
   const { from, to } = listener.pairs.now()
   const lifeMs = to.getTime() - from.getTime()
-  const saidAt = (share: number) => listener.pairs.warnings(from.getTime() + lifeMs * share).join()
+  const saidAt = (share: number) => keyPairWarnings(listener.pairs, from.getTime() + lifeMs * share).join()
   assert.equal(saidAt(0.79), '')
   assert.match(saidAt(0.81), /^warning: the certificate of admin.tls.certFile ends at \d{4}-/)
   assert.match(saidAt(1.01), /ended at/)
@@ -136,7 +139,7 @@ test('a key that others may read, that is missing, or that is another’s is ref
 }, async (context) => {
   const { files, certificate, start } = await setting(context)
   await chmod(files.keyFile, 0o644)
-  await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .*is open to others; chmod 0600/ })
+  await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .*is open to others, .*chmod 0600/ })
   await rm(files.keyFile)
   await assert.rejects(start(), { code: 'LISTEN_FAILED', detail: /keyFile .* cannot be read \(ENOENT\)/ })
   await copyFile((await certificate('other')).keyFile, files.keyFile)

@@ -65,7 +65,7 @@ test('readyz tells of a list that ends soon, of files that cannot be used, and o
     15_000,
   )
   await writeFile(paths.crlFile, 'half of a')
-  const broken = /^ready\n[\s\S]*warning: the files from before serve on; proxy\.tls\.crlFile \S+: holds no list/
+  const broken = /^ready\n[\s\S]*warning: the files from before serve on; proxy\.tls\.crlFile \S+ holds no list/
   await eventually('the fault is told', async () => broken.test(await readyz()), 15_000)
   await clientCa.writeCrl(paths.crlFile)
   await eventually('all is well', async () => (await readyz()) === 'ready\n', 15_000)

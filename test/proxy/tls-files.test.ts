@@ -61,7 +61,7 @@ describe('the files of proxy.tls', { skip }, () => {
       extensions: ['extendedKeyUsage = clientAuth', 'subjectAltName = IP:127.0.0.1'],
     })
     for (const [more, words] of [
-      [{ certFile: at('nothing') }, /proxy\.tls\.certFile .*nothing: cannot be read \(ENOENT\)/],
+      [{ certFile: at('nothing') }, /proxy\.tls\.certFile .*nothing cannot be read \(ENOENT\)/],
       [{ certFile: garbage }, /proxy\.tls\.certFile .*holds no certificate in PEM/],
       [
         { certFile: other.certFile, keyFile: other.keyFile },
@@ -96,7 +96,7 @@ describe('the files of proxy.tls', { skip }, () => {
       const { cert } = files.now()
       await writeFile(followed.paths.certFile, 'half of a')
       await eventually('the fault is told', () => files.fault(), 15_000)
-      assert.match(files.fault() ?? '', /proxy\.tls\.certFile .*holds no certificate in PEM/)
+      assert.match(files.fault()?.message ?? '', /proxy\.tls\.certFile .*holds no certificate in PEM/)
       assert.equal(files.now().cert, cert)
       const renewed = await makeServerCertificate(followed.serverCa, join(followed.folder, 'server'), ['127.0.0.1'])
       await rename(renewed.keyFile, followed.paths.keyFile)

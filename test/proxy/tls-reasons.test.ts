@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RegcreddError } from '../../src/errors.ts'
 import type { Ending } from '../../src/proxy/tls-files.ts'
 import { tlsReasons } from '../../src/proxy/tls-reasons.ts'
 import { Secret } from '../../src/secret.ts'
@@ -13,7 +14,13 @@ const ending = (key: Ending['key'], from: number, to: number): Ending => ({
   to: new Date(NOW + to * DAY_MS),
 })
 const reasons = (endings: Ending[], fault?: string) =>
-  tlsReasons({ now: () => ({ cert: '', key: new Secret(''), ca: '', crls: [], endings }), fault: () => fault }, NOW)
+  tlsReasons(
+    {
+      now: () => ({ cert: '', key: new Secret(''), ca: '', crls: [], endings }),
+      fault: () => (fault === undefined ? undefined : new RegcreddError('CONFIG_INVALID', fault)),
+    },
+    NOW,
+  )
 
 test('a certificate that ends within 14 days is told ahead, and one that has ended is a fault', () => {
   assert.deepEqual(reasons([ending('certFile', -100, 15)]), { faults: [], warnings: [] })
@@ -39,9 +46,9 @@ test('an authority that has ended is no fault while another stands in the file',
 })
 
 test('files that cannot be used are told while those from before serve', () => {
-  const { faults, warnings } = reasons([], 'proxy.tls.keyFile /k: is not the key of certFile')
+  const { faults, warnings } = reasons([], 'proxy.tls.keyFile /k is not the key of certFile')
   assert.deepEqual(faults, [])
   assert.deepEqual(warnings, [
-    'warning: the files from before serve on; proxy.tls.keyFile /k: is not the key of certFile',
+    'warning: the files from before serve on; proxy.tls.keyFile /k is not the key of certFile',
   ])
 })

@@ -125,6 +125,23 @@ describe('the listener over TLS', { skip }, () => {
     assert.deepEqual([proxy.ended[0]?.outcome.complete, proxy.ended[0]?.outcome.bytes], [true, BLOB.length])
   })
 
+  test('an answer that the lane does not take is streamed without a word of node’s about listeners', async (t) => {
+    const warnings: string[] = []
+    const note = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', note)
+    t.after(() => process.off('warning', note))
+    registry.script = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).write('{')
+      setTimeout(() => response.end('}'), 20)
+      return true
+    }
+    const answer = await ask(MANIFEST)
+    assert.deepEqual([answer.status, answer.body.toString()], [200, '{}'])
+    // Node tells of it at the next turn.
+    await sleep(10)
+    assert.ok(!warnings.includes('MaxListenersExceededWarning'), warnings.join())
+  })
+
   test('a caller who leaves in mid-blob ends the exchange as incomplete', async () => {
     const key = await readFile(good.keyFile)
     const socket = connectTls({ host: '127.0.0.1', port: proxy.port, ca: place.serverCa.cert, cert: good.cert, key })
@@ -208,8 +225,9 @@ describe('the listener over TLS', { skip }, () => {
     const later = await eventually(
       'it is refused',
       async () => {
-        const got = await askKept(agent)
-        return got.status === 403 && got
+        // A request may meet its kept connection just as that is closed.
+        const got = await askKept(agent).catch(() => undefined)
+        return got?.status === 403 && got
       },
       15_000,
     )

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
+import type { Registry } from '../../src/config/config.ts'
 import { createAgents } from '../../src/upstream/agents.ts'
 import { ask } from '../../src/upstream/ask.ts'
-import { followClientCertificate } from '../../src/upstream/client-certificate.ts'
+import { followClientCertificates } from '../../src/upstream/client-certificate.ts'
 import { type ClientCa, makeClientCa } from '../helpers/client-tls.ts'
-import { startDaemon } from '../helpers/daemon.ts'
+import { eventually, startDaemon } from '../helpers/daemon.ts'
 import { startDockerRegistry } from '../helpers/docker-registry.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
 import { ask as askProxy, listed, startTestProxy } from '../helpers/proxy.ts'
@@ -18,6 +19,7 @@ import { type Certificate, makeCa, makeServerCertificate } from '../helpers/tls.
 import { skipWithout } from '../helpers/tools.ts'
 
 const never = new AbortController().signal
+const LOOK_MS = 20
 
 describe('a client certificate', { skip: skipWithout('openssl') }, () => {
   let folder = ''
@@ -54,6 +56,17 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
     }
   }
 
+  /** Followed at short intervals; `told` has what was said of each state of the files. */
+  async function followed(t: TestContext, ...entries: Registry[]) {
+    const told: string[] = []
+    const certificates = await followClientCertificates(entries, {
+      onNews: (registry, fault) => void told.push(`${registry} ${fault?.message ?? 'renewed'}`),
+      intervalMs: LOOK_MS,
+    })
+    t.after(() => certificates.close())
+    return { certificates, told }
+  }
+
   /** A TLS server that asks for a certificate, and whose it saw. */
   async function startServer(t: TestContext, rejectUnauthorized: boolean) {
     const seen: (string | undefined)[] = []
@@ -86,7 +99,7 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
       clientCertificate,
       allowAddresses: ['127.0.0.0/8'],
     })
-    const agents = createAgents(entry)
+    const agents = createAgents(entry, await followed(t, entry))
     t.after(agents.close)
     assert.equal(await outcome(registry.origin, agents.towards(registry.origin)), '200')
     assert.equal(await outcome(other.origin, agents.towards(other.origin)), '200')
@@ -105,7 +118,8 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
     await mkdir(place)
     const clientCertificate = await (await makeClientCa(place)).issue('stranger')
     await chmod(clientCertificate.keyFile, 0o600)
-    const agents = createAgents(listed('reg.example', registry.origin, { ca: ca.cert, clientCertificate }))
+    const entry = listed('reg.example', registry.origin, { ca: ca.cert, clientCertificate })
+    const agents = createAgents(entry, await followed(t, entry))
     t.after(agents.close)
     // Which of its words comes through depends on whether the reset is faster than the alert.
     assert.match(await outcome(registry.origin, agents.registry), /^UPSTREAM_UNREACHABLE: /)
@@ -123,7 +137,8 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
     }
     const direct = listed('direct.example', registry.origin, { ca: ca.cert, clientCertificate })
     const proxied = listed('proxied.example', new URL('https://registry.invalid'), { ca: ca.cert, clientCertificate })
-    const proxy = await startTestProxy([direct, proxied], undefined, undefined, { egress })
+    const { certificates } = await followed(t, direct, proxied)
+    const proxy = await startTestProxy([direct, proxied], undefined, undefined, { egress, certificates })
     t.after(async () => {
       await proxy.close(0)
       await egressProxy.close()
@@ -137,71 +152,81 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
   test('that was renewed is shown from the next look on, and connections that showed the old one are not used again', async (t) => {
     const registry = await startServer(t, true)
     const clientCertificate = await shown('before')
-    let nowMs = 0
-    const agents = createAgents(listed('reg.example', registry.origin, { ca: ca.cert, clientCertificate }), {
-      nowMs: () => nowMs,
-    })
+    const entry = listed('reg.example', registry.origin, { ca: ca.cert, clientCertificate })
+    const { certificates, told } = await followed(t, entry)
+    const agents = createAgents(entry, { certificates })
     t.after(agents.close)
     for (let i = 0; i < 2; i++) assert.equal(await outcome(registry.origin, agents.registry), '200')
+    const old = agents.secure?.()
     await renew('after', clientCertificate)
-    assert.equal(await outcome(registry.origin, agents.registry), '200')
-    nowMs += 5_000
+    await eventually('the new one is read', () => told.at(-1) === 'reg.example renewed')
     for (let i = 0; i < 2; i++) assert.equal(await outcome(registry.origin, agents.registry), '200')
-    assert.deepEqual(registry.seen, ['before', 'before', 'before', 'after', 'after'])
+    assert.deepEqual(registry.seen, ['before', 'before', 'after', 'after'])
+    assert.notEqual(agents.secure?.().secureContext, old?.secureContext, 'the lane shows it, too')
   })
 
-  test('that is renewed by halves, or whose renewal cannot be read, leaves the old one in force until it is whole', async () => {
+  test('that is renewed by halves, or in a way that cannot be used, leaves the old one in force, and status says why', async (t) => {
     const files = await shown('first')
-    let nowMs = 0
-    const current = followClientCertificate(files, undefined, () => nowMs)
-    const next = () => {
-      nowMs += 5_000
-      return current().version
-    }
-    const first = current()
-    const [cert, key] = await Promise.all([readFile(files.certFile), readFile(files.keyFile)])
+    const entry = listed('reg.example', new URL('https://reg.example'), { clientCertificate: files })
+    const { certificates, told } = await followed(t, entry)
+    const warning = () => certificates.warnings(Date.now()).join()
+    const first = certificates.of(entry)?.now()
     const renewed = await clients.issue('second')
     await copyFile(renewed.certFile, files.certFile)
-    assert.equal(next(), first.version)
+    await eventually('it is told', () => warning().includes('are no pair of a certificate and its unencrypted key'))
     await rm(files.keyFile)
-    assert.equal(next(), first.version)
+    await eventually('it is told', () => warning().includes('client.key cannot be read (ENOENT)'))
     await copyFile(renewed.keyFile, files.keyFile)
     await chmod(files.keyFile, 0o644)
-    assert.equal(next(), first.version, 'a key that others may read is not taken')
+    await eventually('a key that others may read is not taken', () => warning().includes('is open to others'))
+    assert.match(
+      warning(),
+      /^warning: the certificate from before is shown to reg\.example; clientKeyFile of reg\.example /,
+    )
+    assert.equal(certificates.of(entry)?.now(), first)
+    assert.equal(told.length, new Set(told).size, 'each reason is told once')
     await chmod(files.keyFile, 0o600)
-    const second = next()
-    assert.notEqual(second, first.version)
-    assert.notEqual(current().secureContext, first.secureContext)
-    await writeFile(files.certFile, cert)
-    await writeFile(files.keyFile, key)
-    assert.notEqual(next(), second)
+    await eventually('it is taken', () => told.at(-1) === 'reg.example renewed')
+    assert.notEqual(certificates.of(entry)?.now(), first)
+    assert.equal(warning(), '')
+  })
+
+  test('is warned of when it is near its end', async (t) => {
+    const entry = listed('reg.example', new URL('https://reg.example'), { clientCertificate: await shown('node') })
+    const { certificates } = await followed(t, entry)
+    const { from, to } = certificates.of(entry)?.now() ?? assert.fail()
+    const saidAt = (share: number) =>
+      certificates.warnings(from.getTime() + share * (to.getTime() - from.getTime())).join()
+    assert.equal(saidAt(0.75), '')
+    assert.match(saidAt(0.85), /^warning: the certificate of clientCertFile of reg\.example ends at 20\S+Z$/)
+    assert.match(saidAt(1.1), / ended at 20\S+Z$/)
   })
 
   const bad: [what: string, spoil: (files: { certFile: string; keyFile: string }) => Promise<void>, says: RegExp][] = [
     [
       'a key that others may read',
       ({ keyFile }) => chmod(keyFile, 0o604),
-      /client\.key \(clientKeyFile\) may be read by others/,
+      /clientKeyFile of reg\.example \S+client\.key is open to others, .*chmod 0600/,
     ],
-    ['a key that is not there', ({ keyFile }) => rm(keyFile), /client\.key cannot be read: ENOENT/],
+    ['a key that is not there', ({ keyFile }) => rm(keyFile), /client\.key cannot be read \(ENOENT\)/],
     [
       'a key of another certificate',
       async ({ keyFile }) => copyFile((await clients.issue('other')).keyFile, keyFile),
-      /no client certificate with its unencrypted key/,
+      /are no pair of a certificate and its unencrypted key/,
     ],
     [
       'something that is no certificate',
       ({ certFile }) => writeFile(certFile, 'x'),
-      /no client certificate with its unencrypted key/,
+      /are no pair of a certificate and its unencrypted key/,
     ],
   ]
   for (const [what, spoil, says] of bad) {
-    test(`is refused at the start with ${what}`, async () => {
+    test(`is refused at the start with ${what}`, async (t) => {
       const clientCertificate = await shown('node')
       await spoil(clientCertificate)
       const entry = listed('reg.example', new URL('https://reg.example'), { clientCertificate })
-      assert.throws(
-        () => createAgents(entry),
+      await assert.rejects(
+        followed(t, entry),
         (error: { code: string; message: string }) => error.code === 'CONFIG_INVALID' && says.test(error.message),
       )
     })

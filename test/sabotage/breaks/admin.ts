@@ -99,7 +99,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'admin: a certificate without its key stays out',
-    file: 'src/admin/tls-files.ts',
+    file: 'src/key-pair.ts',
     line: 'createSecureContext(contextOptions(pair))',
     instead: '',
     testFile: 'test/admin/listen-tls.test.ts',
