@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { createActReport } from '../act-report.ts'
 import type { Audit } from '../audit/writer.ts'
 import { electMirror } from '../fleet/elected-mirror.ts'
+import { fleetRights } from '../fleet/rights.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
 import { createMirror, type MirrorRoom, type MirrorStatus } from '../mirror/mirror.ts'
 import { runHook } from '../rotation/hook.ts'
@@ -17,6 +18,7 @@ import type { Base } from './part.ts'
 import { policyOf } from './rotation-policy.ts'
 import type { Upstream } from './upstream.ts'
 
+const LOOK_TIMEOUT_MS = 5_000
 const NOTABLE = new Set(['failed', 'foreign', 'orphan', 'removed'])
 
 /** The mirror: of this node alone, or that of the fleet, which one node at a time writes. */
@@ -56,6 +58,7 @@ function makeMirror(
     attempt(log, 'an act of the mirror could not be recorded', () =>
       audit.event({ type, detail: { namespace, secretName } }),
     )
+  const listed = config.registries.map(({ name }) => name)
   return createMirror({
     config: kubernetes,
     // The nodes of a fleet write the same Secrets, one after the other.
@@ -63,6 +66,7 @@ function makeMirror(
     readCredential: (key) => keychain.get(key),
     time: realTime,
     ...(fleet !== undefined && { mayWrite: fleet.mayWrite }),
+    ...(kubernetes !== undefined && fleet !== undefined && { moreRights: fleetRights(kubernetes, fleet.node, listed) }),
     onChange: (status) => {
       log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror')
       if (status.outcome === 'removed') note('mirror.removed', status)
@@ -111,13 +115,14 @@ export function buildRotations(
       rotation.rotateEverySeconds === undefined ? [] : name,
     ),
     countPulls: (key, since) => countPulls(config.audit.folder, key, since),
-    placesOf: async (key) => (config.kubernetes === undefined ? undefined : placesOf(mirror, key)),
+    placesOf: async (key) => (config.kubernetes === undefined ? undefined : placesOf(mirror, fleet, key)),
     pass,
     ...realTime,
   })
 }
 
-/** Where this credential is mirrored to, as far as the cluster is known. Other nodes are not known here. */
-function placesOf(mirror: MirrorRoom, key: string): Places {
-  return { secrets: mirror.plan(key), nodes: [hostname()] }
+/** Where this credential is mirrored to, and the nodes that hold it, as far as the cluster is known. */
+async function placesOf(mirror: MirrorRoom, fleet: FleetPart | undefined, key: string): Promise<Places> {
+  const nodes = await fleet?.holders(key, AbortSignal.timeout(LOOK_TIMEOUT_MS))
+  return { secrets: mirror.plan(key), nodes: nodes ?? [fleet?.node ?? hostname()] }
 }

@@ -57,6 +57,8 @@ export type Fleet = {
   allAdopted(key: string, seq: number, signal: AbortSignal): Promise<boolean>
   /** Whether a node is there; true where that cannot be found out. */
   isLive(node: string, signal: AbortSignal): Promise<boolean>
+  /** The nodes that are to hold a credential; undefined where that cannot be found out. */
+  holders(key: string, signal: AbortSignal): Promise<string[] | undefined>
   /** Lets the fleet know what became of the mirrored Secrets of a credential. */
   mirrored(key: string, outcome: Mirrored): void
   /** What the node that writes them told of it last; undefined where it is not known. */
@@ -169,6 +171,10 @@ export function createFleet(parts: FleetParts): Fleet {
     async isLive(name, signal) {
       const all = await nodes(signal)
       return all?.find((one) => one.node === name)?.isLive ?? all === undefined
+    },
+    async holders(key, signal) {
+      const all = await nodes(signal)
+      return all?.flatMap(({ node: name, adopted }) => (adopted.has(key) ? name : []))
     },
     mirrored(key, outcome) {
       mirroredHere.set(key, outcome)

@@ -1,8 +1,7 @@
-import type { Config } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import { createPool } from './pool.ts'
 import type { Review, Right } from './review.ts'
-import { type Needed, rightsOf } from './rights.ts'
+import type { Needed } from './rights.ts'
 
 /** A right that is needed, what for, and whether the kubeconfig's user has it. */
 export type CheckedRight = Needed & { allowed: boolean }
@@ -16,19 +15,19 @@ export type Checked = {
 const CONCURRENCY = 8
 
 /**
- * Asks for every right that the configuration needs; where a right is missing for the whole cluster but enough in single namespaces, it is asked for
+ * Asks for every right that is needed; where a right is missing for the whole cluster but enough in single namespaces, it is asked for
  * in each of `namespaces` that may want it. Throws KUBERNETES_FAILED where the API server cannot be asked.
  */
 export async function checkRights(
   review: Review,
-  config: NonNullable<Config['kubernetes']>,
+  needed: Needed[],
   namespaces: string[],
   signal: AbortSignal,
 ): Promise<Checked> {
   const pool = createPool(CONCURRENCY)
-  const ask = (needed: Needed): Promise<CheckedRight> =>
-    pool(async () => ({ ...needed, allowed: await isAllowed(review, needed.right, signal) }))
-  const asked = await Promise.all(rightsOf(config).map(ask))
+  const ask = (one: Needed): Promise<CheckedRight> =>
+    pool(async () => ({ ...one, allowed: await isAllowed(review, one.right, signal) }))
+  const asked = await Promise.all(needed.map(ask))
   const rights: CheckedRight[] = []
   for (const one of asked) {
     const splits = !one.allowed && one.right.namespace === undefined && one.isPerNamespace && namespaces.length > 0

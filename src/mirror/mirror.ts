@@ -9,6 +9,7 @@ import { keepUp, spread } from './keep-up.ts'
 import type { Meta } from './lists.ts'
 import { isSurelyOurs, type Owner } from './ownership.ts'
 import { createPicture } from './picture.ts'
+import { type Needed, rightsOf } from './rights.ts'
 import { createSeeTo } from './see-to.ts'
 import { needsWatch } from './selection.ts'
 import { namedNamespaces, type Target, targetsIn } from './targets.ts'
@@ -61,6 +62,8 @@ export type MirrorParts = {
   onDrift?: (status: MirrorStatus) => void
   /** Asked before each write to the cluster: whether this node is the one that writes. Default: it is. */
   mayWrite?: () => boolean
+  /** What else `check` asks for. */
+  moreRights?: Needed[]
   /** For one call to the API server. */
   callTimeoutMs?: number
   /** How long a watch may be without a sign of life. */
@@ -199,7 +202,8 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
         .some(({ target, status }) => target !== undefined && (status === undefined || isStale(status, oldestMs)))
     },
     watches: () => (isWide ? picture.watches() : []),
-    check: (signal) => checkRights(cluster.review, config, picture.namespaces(), signal),
+    check: (signal) =>
+      checkRights(cluster.review, [...rightsOf(config), ...(parts.moreRights ?? [])], picture.namespaces(), signal),
     start: () => {
       started = true
       if (isWide) picture.start()

@@ -1,11 +1,11 @@
 import type { Call } from './call.ts'
 import type { Answer } from './fault.ts'
 
-/** One right: a verb on a resource of the core group, in one namespace or (undefined) in all of them. */
+/** One right: a verb on a resource, in one namespace or (undefined) in all of them. */
 export type Right = {
   namespace: string | undefined
   verb: string
-  resource: 'namespaces' | 'secrets' | 'serviceaccounts'
+  resource: 'namespaces' | 'secrets' | 'serviceaccounts' | 'leases'
   /** Undefined: any name, as `create` needs it. */
   name: string | undefined
 }
@@ -19,6 +19,7 @@ export function reviewOf(call: Call): Review {
       const resourceAttributes = {
         verb,
         resource,
+        group: resource === 'leases' ? 'coordination.k8s.io' : '',
         ...(namespace !== undefined && { namespace }),
         ...(name !== undefined && { name }),
       }

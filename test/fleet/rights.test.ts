@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { RegcreddError } from '../../src/errors.ts'
 import { secretNameOf } from '../../src/fleet/names.ts'
+import { fleetRights } from '../../src/fleet/rights.ts'
 import { eventually } from '../helpers/daemon.ts'
 import { runKubectl, skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { createNode, KEY, SYSTEM } from './rig.ts'
@@ -44,6 +45,14 @@ test('a node with the rights of kubernetes/fleet.yaml shares its credential, and
     node.login('mine', OTHER),
     (thrown: RegcreddError) => thrown instanceof RegcreddError && thrown.code === 'FLEET_UNAVAILABLE',
   )
+
+  const fleet = { namespace: SYSTEM, nodeLabels: {}, registries: undefined, leaseSeconds: 3, heartbeatSeconds: 1 }
+  for (const { right } of fleetRights({ fleet, mirrors: [] }, 'node', [KEY, OTHER])) {
+    const on = `${right.resource}${right.name === undefined ? '' : `/${right.name}`}`
+    const asked = runKubectl([`--kubeconfig=${stolen}`, '-n', SYSTEM, 'auth', 'can-i', right.verb, on])
+    const isAllowed = (await asked.catch(({ stdout }: { stdout: string }) => stdout)).trim() === 'yes'
+    assert.equal(isAllowed, right.name !== secretNameOf(OTHER), `${right.verb} ${on}`)
+  }
 
   const as = (...args: string[]) => runKubectl([`--kubeconfig=${stolen}`, '-n', SYSTEM, ...args])
   assert.match(await as('get', 'secret', secretNameOf(KEY)), /regcredd\.io\/credential/)
