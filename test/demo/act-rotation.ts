@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../helpers/daemon.ts'
+import { startLoad } from './load.ts'
 import { HOST } from './registry.ts'
 import type { Scene, Stand } from './scene.ts'
 
 type Rotation = { id: string; state: string; version: string; code: string | null }
-type Load = { count(): number; end(): Promise<{ pulls: number; failures: string[] }> }
 
-const MAX_PULLS = 10_000
-const PAUSE_MS = 20
 const COMMITTED_WITHIN_MS = 30_000
 
 /** A new password, with pulls going on all the while; then one that the registry never takes. */
@@ -16,7 +13,7 @@ export async function showRotation(scene: Scene, stand: Stand): Promise<void> {
   const { screen, passwords, workbench, signal } = scene
   const { registry, puller, daemon, digest } = stand
   screen.heading('4. A new password, while pulls go on')
-  const load = startLoad(stand, signal)
+  const load = startLoad(puller.title, puller.pull, digest, signal)
   const until = (what: string, holds: () => boolean | Promise<boolean>) =>
     eventually(
       what,
@@ -105,30 +102,4 @@ async function curl(workbench: Scene['workbench'], command: string): Promise<str
   const { code, stdout, stderr } = await workbench.run(command)
   assert.equal(code, 0, stderr)
   return stdout
-}
-
-/** Pulls one after the other until it is ended. */
-function startLoad({ puller, digest }: Stand, signal: AbortSignal): Load {
-  const failures: string[] = []
-  let pulls = 0
-  let going = true
-  const ended = (async () => {
-    while (going && pulls < MAX_PULLS && !signal.aborted) {
-      const failure = await puller.pull().then(
-        (pulled) => (pulled === digest ? undefined : `another digest: ${pulled}`),
-        (thrown: Error) => thrown.message,
-      )
-      if (failure !== undefined) failures.push(failure)
-      pulls += 1
-      await sleep(PAUSE_MS)
-    }
-  })()
-  return {
-    count: () => pulls,
-    async end() {
-      going = false
-      await ended
-      return { pulls, failures }
-    },
-  }
 }

@@ -5,7 +5,7 @@ import type { Scene, Stand } from './scene.ts'
 
 /** The counter-check: it was the daemon that had the password. */
 export async function showWithout({ screen, options }: Scene, { daemon, registry, puller }: Stand): Promise<void> {
-  screen.heading('7. The counter-check: the same pull with the daemon stopped')
+  screen.heading('8. The counter-check: the same pull with the daemon stopped')
   const before = registry.refusals().length
   await screen.step('stopping the daemon and pulling', async () => {
     await daemon.stop()

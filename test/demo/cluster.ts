@@ -14,8 +14,22 @@ export type DemoCluster = {
   namespace: string
   /** undefined where there is none. */
   readSecret(): Promise<RegcredSecret | undefined>
+  /** Sets up what a fleet of two needs, namespaces of its own included. */
+  openFleet(): Promise<FleetAccess>
   close(): Promise<void>
 }
+
+export type FleetAccess = {
+  /** One for each node. */
+  kubeconfigs: string[]
+  rights: string
+  /** Where the credential that they share lies. */
+  system: string
+  namespaces: string[]
+  readSecret(namespace: string): Promise<RegcredSecret | undefined>
+}
+
+const TEAMS = ['team-b', 'team-c', 'team-d']
 
 export type RegcredSecret = {
   type: string
@@ -41,6 +55,26 @@ export async function startOwnCluster(): Promise<DemoCluster> {
       rights: 'the three rights of kubernetes/rbac.yaml: get and patch on this one Secret, create',
       namespace: 'team-a',
       readSecret: () => readSecret(api.kubectl, 'team-a'),
+      async openFleet() {
+        for (const manifest of ['fleet.yaml', 'rbac-cluster.yaml']) {
+          const text = await readFile(new URL(`../../kubernetes/${manifest}`, import.meta.url), 'utf8')
+          await api.kubectl(['apply', '-f', '-'], text)
+        }
+        const leader = ['--clusterrole=regcredd-mirror', '--serviceaccount=regcredd-system:leader']
+        await api.kubectl(['create', 'clusterrolebinding', 'regcredd-leader', ...leader])
+        for (const namespace of TEAMS) await api.kubectl(['create', 'namespace', namespace])
+        const enter = async () => {
+          const token = (await api.kubectl(['create', 'token', 'leader', '-n', 'regcredd-system'])).trim()
+          return api.kubeconfig({ token })
+        }
+        return {
+          kubeconfigs: [await enter(), await enter()],
+          rights: 'the rights of kubernetes/fleet.yaml',
+          system: 'regcredd-system',
+          namespaces: TEAMS,
+          readSecret: (namespace) => readSecret(api.kubectl, namespace),
+        }
+      },
       close: api.close,
     }
   } catch (error) {
@@ -57,14 +91,30 @@ export async function useCluster(kubeconfig: string): Promise<DemoCluster> {
     (await promisify(execFile)(command, [`--kubeconfig=${kubeconfig}`, '--request-timeout=10s', ...args])).stdout
   const namespace = `regcredd-demo-${randomBytes(3).toString('hex')}`
   await kubectl(['create', 'namespace', namespace])
+  const made = [namespace]
   return {
     title: `the cluster of ${kubeconfig}`,
     kubeconfig,
     rights: 'the rights of this kubeconfig',
     namespace,
     readSecret: () => readSecret(kubectl, namespace),
+    async openFleet() {
+      const system = `${namespace}-system`
+      const namespaces = TEAMS.map((team) => `${namespace}-${team}`)
+      for (const one of [system, ...namespaces]) {
+        await kubectl(['create', 'namespace', one])
+        made.push(one)
+      }
+      return {
+        kubeconfigs: [kubeconfig, kubeconfig],
+        rights: 'the rights of this kubeconfig',
+        system,
+        namespaces,
+        readSecret: (one) => readSecret(kubectl, one),
+      }
+    },
     close: async () => {
-      await kubectl(['delete', 'namespace', namespace, '--wait=false'])
+      await kubectl(['delete', 'namespace', ...made, '--wait=false'])
     },
   }
 }

@@ -39,6 +39,10 @@ test('the demo shows the main job from end to end, ends with 0 and leaves nothin
     /✓ .* v3 is ABORTED, CREDENTIAL_REFUSED/,
     /caller by token +pull team\/app:1 +v1 +200 /,
     /caller by token +pull team\/app:1 +v2 +200 /,
+    /✓ .* a login on node-1; node-2 pulls with it \d+\.\d s later/,
+    /✓ .* a rotation on node-2, .*: all three Secrets hold it \d+\.\d s later/,
+    /✓ .* both nodes hold it; node-\d leads/,
+    /✓ .* \d+ pulls on the two nodes meanwhile: 0 failed/,
     /falls to the registry itself.*\n.*manifests\/1\S* .*401/,
     /^All \d+ steps held, in \d+\.\d s/m,
   ]) {

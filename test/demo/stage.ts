@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheDir } from '../helpers/tools.ts'
 import { showAudit } from './act-audit.ts'
+import { showFleet } from './act-fleet.ts'
 import { readMirror, showMirror } from './act-mirror.ts'
 import { showPulls } from './act-pulls.ts'
 import { showRefusal, showRegistry } from './act-registry.ts'
@@ -115,6 +116,7 @@ async function play(scene: Scene): Promise<Stand> {
   const after = await readMirror(scene, scene.passwords.second)
   await showMirror(scene, { before, after })
   await showAudit(scene, stand)
+  await showFleet(scene)
   await showWithout(scene, stand)
   return stand
 }
