@@ -1,0 +1,102 @@
+// Measures when the nodes of a fleet have taken a rotation over: node bench/fleet.ts [--quick]
+import { setTimeout } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { createFleet, type Fleet } from '../src/fleet/fleet.ts'
+import { createSteadyMs } from '../src/fleet/steady.ts'
+import { createMemoryKeychain } from '../src/keychain/memory.ts'
+import { commit, replace, stage } from '../src/rotation/plan.ts'
+import { Secret } from '../src/secret.ts'
+import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
+
+const REGISTRY = 'registry.bench.example'
+const NAMESPACE = 'regcredd-system'
+const AIM_SECONDS = 1
+const LIMIT_MS = 30_000
+
+/** Seconds from the moment at which a rotation is asked to commit until each other node has CURRENT in its keychain. */
+export async function measureFleet({
+  nodes: count,
+  rotations,
+}: {
+  nodes: number
+  rotations: number
+}): Promise<number[]> {
+  await using stack = new AsyncDisposableStack()
+  const api = await startKubeApiserver()
+  stack.defer(() => api.close())
+  await api.kubectl(['create', 'namespace', NAMESPACE])
+  const kubeconfig = await api.kubeconfig('admin')
+  const current = new Map<number, { id: string; atMs: number }>()
+  const nodes: Fleet[] = []
+  for (let index = 0; index < count; index += 1) {
+    const node = `node-${index}`
+    const fleet = createFleet({
+      config: {
+        ...{ kubeconfig, mirrors: [], resyncIntervalMs: 300_000 },
+        fleet: { namespace: NAMESPACE, nodeLabels: {}, leaseSeconds: 15, heartbeatSeconds: 60 },
+      },
+      ...{ node, registries: [REGISTRY], keychain: createMemoryKeychain() },
+      time: {
+        now: () => new Date(),
+        sleep: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }),
+        random: Math.random,
+        steadyMs: createSteadyMs(),
+      },
+      onAdopted: (_key, entry) => {
+        const id = 'credential' in entry ? entry.credential.current : undefined
+        if (id !== undefined && current.get(index)?.id !== id) current.set(index, { id, atMs: performance.now() })
+      },
+      onStanding: () => undefined,
+      onFault: (_key, thrown) => {
+        throw thrown
+      },
+      onLead: () => undefined,
+    })
+    stack.defer(() => fleet.close())
+    nodes.push(fleet)
+    fleet.start()
+  }
+  const [first] = nodes
+  if (first === undefined) return []
+  const login = (password: string) => ({ username: 'ci', secret: new Secret(password), email: undefined })
+  const all = async (id: string) => {
+    const untilMs = performance.now() + LIMIT_MS
+    while ([...Array(count - 1).keys()].some((index) => current.get(index + 1)?.id !== id)) {
+      if (performance.now() > untilMs) throw new Error('not every node has taken it over')
+      await setTimeout(5)
+    }
+  }
+  const versionId = (version: number) => `v${version}`
+  await first.update(REGISTRY, (stored) => replace(stored, REGISTRY, login('first'), new Date()))
+  await all(versionId(1))
+
+  const seconds: number[] = []
+  for (let rotation = 1; rotation <= rotations; rotation += 1) {
+    const id = `r${rotation}`
+    const asked = { idempotencyKey: undefined, bodyHash: undefined, deadline: new Date(Date.now() + 60_000) }
+    await first.update(REGISTRY, (stored) =>
+      stage(stored, { rotationId: id, login: login(`p${rotation}`), now: new Date(), ...asked }),
+    )
+    const beganAtMs = performance.now()
+    await first.update(REGISTRY, (stored) => commit(stored, id, new Date()))
+    await all(versionId(rotation + 1))
+    for (const [index, { atMs }] of current) if (index !== 0) seconds.push((atMs - beganAtMs) / 1_000)
+  }
+  return seconds
+}
+
+function percentile(values: number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { quick } = parseArgs({ options: { quick: { type: 'boolean' } } }).values
+  const plan = quick ? { nodes: 10, rotations: 3 } : { nodes: 50, rotations: 20 }
+  const seconds = await measureFleet(plan)
+  const [half, most] = [percentile(seconds, 0.5), percentile(seconds, 0.99)]
+  const isMet = most < AIM_SECONDS
+  const told = `p50 ${half.toFixed(3)} s, p99 ${most.toFixed(3)} s, aim < ${AIM_SECONDS} s: ${isMet ? 'met' : 'missed'}`
+  process.stdout.write(`a rotation seen by ${plan.nodes} nodes, ${seconds.length} times: ${told}\n`)
+  process.exitCode = isMet ? 0 : 1
+}
