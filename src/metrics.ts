@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { createFleetMetrics, type FleetMetrics } from './metrics-fleet.ts'
 import { createMirrorMetrics, type MirrorMetrics } from './metrics-mirror.ts'
 import { createRotationMetrics, type RotationMetrics } from './metrics-rotation.ts'
 
@@ -9,7 +10,7 @@ const MAX_VALUES = 100
 const PULL_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const EXCHANGE_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-type OfRooms = MirrorMetrics & RotationMetrics
+type OfRooms = FleetMetrics & MirrorMetrics & RotationMetrics
 
 export type Metrics = OfRooms & {
   /** A settled request at the proxy; `registry` and `kind` are absent where it was refused before they were known. */
@@ -152,6 +153,7 @@ export function createMetrics({ version, registries }: { version: string; regist
     keychainState: ({ store, isReady }) => keychainUp.set({ store }, isReady ? 1 : 0),
     rotationEnded: ({ registry, state }) =>
       rotations.inc({ registry: registryLabel(registry), state: boundedState(state) }),
+    ...createFleetMetrics(register, registryLabel),
     ...createMirrorMetrics(register),
     ...createRotationMetrics(register, registryLabel),
     auditFailed: ({ lost }) => {

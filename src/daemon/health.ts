@@ -1,3 +1,4 @@
+import type { Fleet } from '../fleet/fleet.ts'
 import { startHealth } from '../health.ts'
 import { versionOf } from '../keychain/credential.ts'
 import { readinessOf, type StatusParts } from '../status.ts'
@@ -23,6 +24,7 @@ export async function startHealthListener(
           return [{ registry: name, expiresAt: versionOf(known, 'current')?.expiresAt, isStuck }]
         }),
       )
+      if (status.fleet !== undefined) metrics.fleet(fleetSeen(status.fleet))
       metrics.mirrorResult({
         outcomes: mirror.results().map(({ outcome }) => outcome),
         isStale: mirror.stale(),
@@ -39,4 +41,16 @@ export async function startHealthListener(
   })
   stack.defer(() => health.close())
   return health
+}
+
+function fleetSeen(fleet: Fleet): Parameters<Base['metrics']['fleet']>[0] {
+  return {
+    leads: fleet.mayWrite(),
+    credentials: fleet.credentials().map(({ key, seq = 0, fleetSeq, standing }) => ({
+      registry: key,
+      seq,
+      fleetSeq,
+      isInStep: standing === 'synced' || standing === 'absent',
+    })),
+  }
 }

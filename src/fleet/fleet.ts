@@ -64,6 +64,8 @@ export type Fleet = {
   /** What the node that writes them told of it last; undefined where it is not known. */
   mirroredOf(key: string, signal: AbortSignal): Promise<Mirrored | undefined>
   report(signal: AbortSignal): Promise<FleetReport>
+  /** How this node stands to the fleet; asks nothing. */
+  credentials(): FleetReport['credentials']
   warnings(): string[]
   start(): void
   close(): Promise<void>
@@ -195,6 +197,7 @@ export function createFleet(parts: FleetParts): Fleet {
         fault: fault?.detail,
       }
     },
+    credentials,
     warnings: () => fleetWarnings(credentials()),
     start() {
       running ??= Promise.all([

@@ -21,8 +21,15 @@ test('a login on one node lets another pull, a rotation there reaches the first,
   assert.match(rotated.body.state, /COMMITTED|MIRRORED|GRACE/)
   await eventually('the first node pulls with the new one', async () => (await a.pull()) === 200, 10_000)
 
+  const metrics = await (await fetch(`${a.health}/metrics`)).text()
+  assert.match(metrics, /regcredd_fleet_in_step\{registry="registry\.corp\.example"\} 1/)
+  assert.match(metrics, /regcredd_fleet_credential_seq\{registry="registry\.corp\.example"\} 3/)
+  assert.equal(await (await fetch(`${a.health}/readyz`)).text().then((text) => /warning/.test(text)), false)
+
   assert.equal((await a.cli(['logout', 'registry.corp.example'])).code, 0)
   await eventually('nobody pulls any more', async () => (await b.pull()) === 503, 10_000)
   assert.equal(await b.login('rotated'), 0)
   await eventually('it goes on after that', async () => (await a.pull()) === 200, 10_000)
+  for (const node of nodes)
+    assert.doesNotMatch(node.log() + JSON.stringify(await node.audit()), /the-password|rotated"|eyJ/)
 })
