@@ -3,7 +3,14 @@ import { type Command, Option } from 'commander'
 import { RegcreddError } from '../errors.ts'
 import { contextOf } from './context.ts'
 import { describeSteps } from './keychain-steps.ts'
-import { KEY_FILE_OPTION, nameOf, type StoreConfig, storeConfig, withItems } from './keychain-store.ts'
+import {
+  KEY_FILE_OPTION,
+  nameOf,
+  type PresentStore,
+  type StoreConfig,
+  storeConfig,
+  withItems,
+} from './keychain-store.ts'
 
 type Options = {
   to: 'file' | 'os'
@@ -28,10 +35,11 @@ export function addKeychainMigrate(group: Command): void {
     .option(...KEY_FILE_OPTION)
     .action(async (options: Options, command: Command) => {
       const { configPath, show } = contextOf(command)
-      const { config: from, seenFile } = await storeConfig(configPath, options.keyFile)
+      const present = await storeConfig(configPath, options.keyFile)
+      const { config: from, seenFile } = present
       const to = targetOf(options)
       checkTarget(from, to)
-      const section = sectionOf(to, from)
+      const section = sectionOf(to, present)
       const dryRun = options.dryRun === true
       const source = options.deleteSource === true ? 'delete' : 'keep'
       const { migrate } = await import('../keychain/migrate.ts')
@@ -45,8 +53,9 @@ export function addKeychainMigrate(group: Command): void {
       const sourceDeleted = !dryRun && source === 'delete'
       show({ from: nameOf(from), to: nameOf(to), dryRun, sourceDeleted, steps, keychain: section }, (paint) => {
         const text = describeSteps(`from ${nameOf(from)} to ${nameOf(to)}`, steps, { dryRun }, paint)
+        const left = sourceDeleted ? 'holds nothing any more' : 'is as it was, passwords and all'
         const next = `Now put this into the configuration, and start the daemon:\n"keychain": ${JSON.stringify(section)}`
-        return dryRun ? text : `${text}\n\n${next}`
+        return dryRun ? text : `${text}\n\n${nameOf(from)} ${left}. ${next}${'keyFile' in section ? KEY_NOTE : ''}`
       })
     })
 }
@@ -57,10 +66,16 @@ function targetOf({ to, path, toKeyFile, service }: Options): StoreConfig {
   return { store: 'file', path: resolve(path), ...keyFile }
 }
 
-/** What to write into the configuration; how long a call may take is of the keyring, and how long a password is known of the node. */
-function sectionOf(to: StoreConfig, { plaintextTtlMs }: StoreConfig): object {
-  const section = to.store === 'os' ? { store: to.store, service: to.service } : to
-  return plaintextTtlMs === undefined ? section : { ...section, plaintextTtlMs }
+/** What to write into the configuration. How long a password is known goes with the node, how long a call may take with the keyring. */
+function sectionOf(to: StoreConfig, { config, handedKeyFile }: PresentStore): object {
+  const { plaintextTtlMs } = config
+  const kept = plaintextTtlMs === undefined ? {} : { plaintextTtlMs }
+  if (to.store === 'os') return { store: to.store, service: to.service, ...kept }
+  const { store, path, keyFile } = to
+  // Who is handed a key may not be able to read its file.
+  return keyFile === undefined || keyFile === handedKeyFile
+    ? { store, path, ...kept }
+    : { store, path, keyFile, ...kept }
 }
 
 function checkTarget(from: StoreConfig, to: StoreConfig): void {
@@ -68,6 +83,9 @@ function checkTarget(from: StoreConfig, to: StoreConfig): void {
   if (to.store === 'file' && to.keyFile === undefined && !process.env['CREDENTIALS_DIRECTORY'])
     throw new RegcreddError('USAGE', 'name the file with the key of the new store: --to-key-file FILE')
 }
+
+const KEY_NOTE =
+  '\nThe user of the daemon must be able to read keyFile; leave it out where the service is handed the key as a credential.'
 
 /** Nobody waits for a migration, and a keyring may ask its user first. */
 const TIMEOUT_MS = 10_000

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { Items } from '../keychain/items.ts'
@@ -9,14 +10,17 @@ export const KEY_FILE_OPTION = [
 
 export type StoreConfig = Exclude<Config['keychain'], { store: 'memory' }>
 
-/**
- * The keychain that the configuration names, with the key file of the command line, and where the daemon remembers that a keyring has
- * held its items. Throws CONFIG_INVALID, USAGE.
- */
-export async function storeConfig(
-  configPath: string,
-  keyFile: string | undefined,
-): Promise<{ config: StoreConfig; seenFile: string }> {
+export type PresentStore = {
+  /** The keychain that the configuration names, with the key file of the command line. */
+  config: StoreConfig
+  /** Where the daemon remembers that a keyring has held its items. */
+  seenFile: string
+  /** The file of the key that the service is handed as a credential, where the configuration names none. */
+  handedKeyFile?: string
+}
+
+/** Where the credentials are now. Throws CONFIG_INVALID, USAGE. */
+export async function storeConfig(configPath: string, keyFile: string | undefined): Promise<PresentStore> {
   // Not before it is needed: both cost more than a command that asks the daemon.
   const { loadConfig } = await import('../config/load.ts')
   const { witnessPath } = await import('../keychain/witness.ts')
@@ -30,7 +34,8 @@ export async function storeConfig(
   if (keyFile === undefined) return { config: keychain, seenFile }
   if (keychain.store !== 'file')
     throw new RegcreddError('USAGE', `--key-file is for the store "file", and this is "${keychain.store}"`)
-  return { config: { ...keychain, keyFile }, seenFile }
+  const handed = keychain.keyFile === undefined ? { handedKeyFile: resolve(keyFile) } : {}
+  return { config: { ...keychain, keyFile }, seenFile, ...handed }
 }
 
 /** Opens a store for as long as `work` takes; with `seenFile`, a keyring that was emptied is not taken for an empty one. */

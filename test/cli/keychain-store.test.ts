@@ -67,6 +67,22 @@ test('a migration keeps how long passwords stay in memory, and asks for the key 
   })
 })
 
+test('a migration names no key file that the service is handed as a credential', async (t) => {
+  const { cli, at } = await setUp(t, { keyFile: undefined })
+  const migrate = ['migrate', '--to', 'file', '--key-file', at('key'), '--path']
+  const same = await cli([...migrate, at('same.json'), '--to-key-file', at('key')])
+  assert.match(
+    same.stdout,
+    /keychain\.json is as it was, passwords and all\.[\s\S]*"keychain": \{"store":"file","path":"[^"]+"\}\n$/,
+  )
+  await makeKeyFile(at('other'))
+  const other = await cli([...migrate, at('other.json'), '--to-key-file', at('other'), '--delete-source'])
+  assert.match(
+    other.stdout,
+    /holds nothing any more\.[\s\S]*"keyFile":"[^"]+\/other"\}\nThe user of the daemon must be able/,
+  )
+})
+
 test('a restore that would delete says so', async (t) => {
   const { cli, at, open } = await setUp(t)
   const whole = await readFile(at('keychain.json'))

@@ -209,4 +209,28 @@ export const breaks: Break[] = [
     testFile: 'test/keychain/file.test.ts',
     test: 'is one daemon’s alone also where its folder came after the daemon',
   },
+  {
+    name: 'keychain: nothing is no backup',
+    file: 'src/keychain/backup.ts',
+    line: 'if (texts.size === 0)',
+    instead: 'if (texts.size < 0)',
+    testFile: 'test/keychain/backup.test.ts',
+    test: 'nothing is no backup: an empty keychain is hardly the one that was meant',
+  },
+  {
+    name: 'keychain: a passphrase is typed twice',
+    file: 'src/cli/keychain-passphrase.ts',
+    line: "if (!again.equals(passphrase)) throw new RegcreddError('USAGE', 'the two passphrases differ; nothing was written')",
+    instead: 'void again',
+    testFile: 'test/cli/keychain-store.test.ts',
+    test: 'at a terminal the passphrase of a new backup is typed twice, and a slip makes none',
+  },
+  {
+    name: 'keychain: commands know an emptied keyring',
+    file: 'src/cli/keychain-store.ts',
+    line: 'const items = await openItems(config, process.env, { access, ...witness })',
+    instead: 'const items = await openItems(config, process.env, { access })',
+    testFile: 'test/cli/keychain-store.test.ts',
+    test: 'a keyring that was emptied is neither backed up nor called empty',
+  },
 ]
