@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Login } from '../test/helpers/docker-registry.ts'
+import { freePort } from '../test/helpers/free-port.ts'
 import { type Certificate, makeServerCertificate } from '../test/helpers/tls.ts'
-import { freePort, startNginx } from './nginx.ts'
+import { startNginx } from './nginx.ts'
 
 export type LightRegistry = { port: number; stop: () => Promise<void> }
 

@@ -1,5 +1,4 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { type ServerProcess, startServer } from '../test/helpers/server-process.ts'
 import { needTool } from '../test/helpers/tools.ts'
@@ -54,13 +53,4 @@ export function proxyServer(options: {
       proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_max_temp_file_size 0;
     }
   }`
-}
-
-/** A port that is free now; nginx cannot choose one by itself. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

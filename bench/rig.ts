@@ -10,11 +10,12 @@ import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { type Daemon, startDaemon } from '../test/helpers/daemon.ts'
 import { type Login, startDockerRegistry } from '../test/helpers/docker-registry.ts'
+import { freePort } from '../test/helpers/free-port.ts'
 import { pushImage } from '../test/helpers/image.ts'
 import type { Certificate } from '../test/helpers/tls.ts'
 import { findTool } from '../test/helpers/tools.ts'
 import { startLightRegistry } from './light-registry.ts'
-import { freePort, proxyServer, startNginx } from './nginx.ts'
+import { proxyServer, startNginx } from './nginx.ts'
 import { startPullThrough } from './pull-through.ts'
 
 /** Where and how to ask for the same thing. `pid` is the process that serves it, where its CPU time is of interest. */

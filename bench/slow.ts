@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '../test/helpers/free-port.ts'
 import { makeCa } from '../test/helpers/tls.ts'
 import { startLightRegistry } from './light-registry.ts'
 import type { Measure } from './measure.ts'
-import { freePort, proxyServer, startNginx } from './nginx.ts'
+import { proxyServer, startNginx } from './nginx.ts'
 import { startWithLogin, type Target } from './rig.ts'
 
 const run = promisify(execFile)

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
 import type { KubeApiserver } from './kube-apiserver.ts'
 import { startServer } from './server-process.ts'
 import { needTool } from './tools.ts'
@@ -84,13 +84,4 @@ function configuration(dir: string, socketPath: string, port: number): object {
     nodeStatusUpdateFrequency: '1s',
     syncFrequency: '1s',
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
