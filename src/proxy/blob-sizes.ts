@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import { isDigest } from '../registry/digest.ts'
 
-/** The largest manifest that registries must take (distribution-spec § Pushing Manifests); containerd reads no larger one. */
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+/** Some 3,000 layers. A hostile registry may send 4 MiB that parse to a hundred times that, to many pulls at once; here only an audit's number is at stake. */
+const MAX_MANIFEST_BYTES = 512 * 1024
 const MAX_SIZES = 20_000
 
 /** What manifests that went through say of the sizes of blobs, for those that then do not. */

@@ -44,16 +44,19 @@ export function createRelay(): Relay {
   function send(request: RelayRequest, response: ServerResponse, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       let sent: ClientRequest | undefined
-      let isOver = false
+      let standIn: StandIn | undefined
+      let isSettled = false
       const stop = (error: RegcreddError) => {
-        isOver = true
+        if (isSettled) return
         settle()
         reject(error)
-        sent?.destroy()
+        // http-proxy ends its request then, also one that waits for a connection and is not known here yet.
+        standIn?.emit('aborted')
       }
       const aborted = () => stop(new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away'))
       const timer = setTimeout(() => stop(new RegcreddError('UPSTREAM_TIMEOUT')), request.answerTimeoutMs)
       const settle = () => {
+        isSettled = true
         clearTimeout(timer)
         signal.removeEventListener('abort', aborted)
       }
@@ -64,7 +67,8 @@ export function createRelay(): Relay {
         resolve(answer)
       }
       const attempt = (attemptsLeft: number) => {
-        const standIn = standInFor(request)
+        const own = standInFor(request)
+        standIn = own
         const started = (clientRequest: ClientRequest) => {
           sent = clientRequest
           // http-proxy folds `//` in a path into one; a store's signed URL must arrive as it was given.
@@ -74,13 +78,13 @@ export function createRelay(): Relay {
             socket.destroy()
             stop(new RegcreddError('UPSTREAM_MALFORMED', 'it switches to another protocol'))
           })
-          standIn.push(null)
-          // Through an egress proxy a connection may stand only after everybody has gone.
-          if (isOver) clientRequest.destroy()
+          own.push(null)
         }
-        pending.set(standIn, { started, answered })
-        proxy.web(standIn as never, response as never, optionsFor(request, standIn), (error) => {
-          if (attemptsLeft > 0 && !signal.aborted && isStale(sent, error)) attempt(attemptsLeft - 1)
+        pending.set(own, { started, answered })
+        proxy.web(own as never, response as never, optionsFor(request, own), (error) => {
+          // A body that breaks off is for its reader to see.
+          if (isSettled) return
+          if (attemptsLeft > 0 && isStale(sent, error)) attempt(attemptsLeft - 1)
           else stop(toConnectionError(error))
         })
       }

@@ -30,7 +30,7 @@ export async function ask(question: Question, signal: AbortSignal): Promise<Answ
   for (let attempt = 1; ; attempt++) {
     const request = send(question, either)
     try {
-      return await answerOf(request, question)
+      return await orAborted(answerOf(request, question), either)
     } catch (thrown) {
       if (signal.aborted) throw new RegcreddError('UPSTREAM_UNREACHABLE', 'the request was given up', { cause: thrown })
       if (deadline.aborted) throw new RegcreddError('UPSTREAM_TIMEOUT', undefined, { cause: thrown })
@@ -73,4 +73,14 @@ async function readBody(message: IncomingMessage, maxBodyBytes: number): Promise
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString()
+}
+
+/** A request that waits for a connection ends only when it has got one, whatever its signal says. */
+function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason)
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+  })
 }

@@ -47,26 +47,36 @@ export function throughProxy(
   lineUp(inner, limits.maxConnections)
 }
 
+type Line = { underWay: number; waiting: { request: http.ClientRequest; go: () => void }[] }
+
 /**
- * Lets so many requests through at a time. Node counts a connection only when it stands: of a burst each request would open a tunnel, however
- * few are allowed.
+ * Lets so many requests to one host through at a time. Node counts a connection only when it stands: of a burst each request would open a
+ * tunnel, however few are allowed.
  */
 function lineUp(inner: InnerAgent, maxConnections: number): void {
   const add = inner.addRequest.bind(inner)
-  const waiting: (() => void)[] = []
-  let underWay = 0
-  const next = () => {
-    underWay -= 1
-    waiting.shift()?.()
+  const lines = new Map<string, Line>()
+
+  function next(host: string, line: Line): void {
+    line.underWay -= 1
+    let first = line.waiting.shift()
+    // Nobody waits for it any more; it is not worth a tunnel.
+    while (first?.request.destroyed) first = line.waiting.shift()
+    first?.go()
+    if (line.underWay === 0) lines.delete(host)
   }
+
   inner.addRequest = (request, options) => {
+    const host = `${options.host}:${options.port}`
+    const line = lines.get(host) ?? { underWay: 0, waiting: [] }
+    lines.set(host, line)
     const go = () => {
-      underWay += 1
+      line.underWay += 1
       // Its connection is free for the next one only after this.
-      request.once('close', () => setImmediate(next))
+      request.once('close', () => setImmediate(next, host, line))
       add(request, options)
     }
-    if (underWay < maxConnections) go()
-    else waiting.push(go)
+    if (line.underWay < maxConnections) go()
+    else line.waiting.push({ request, go })
   }
 }

@@ -334,6 +334,33 @@ test('who gives up while a tunnel is being opened takes nobody’s place for lon
   assert.equal(await outcome(origin, agents.registry), 200)
 })
 
+test('who waits for a tunnel hears of the end of his time then, and costs no tunnel afterwards', {
+  skip,
+}, async (t) => {
+  const { agents, origin, proxyServer } = await start(t, { entry: { limits: { ...limits, maxConnections: 1 } } })
+  proxyServer.script = () => true
+  const startedAtMs = performance.now()
+  const given = await Promise.all(Array.from({ length: 6 }, () => outcome(origin, agents.registry, 100)))
+  assert.ok(given.every((one) => one instanceof RegcreddError && one.code === 'UPSTREAM_TIMEOUT'))
+  // Each of them in turn would take `connectTimeoutMs`.
+  assert.ok(performance.now() - startedAtMs < 3 * limits.connectTimeoutMs)
+  // Behind them all, he has his own turn after the first of them.
+  const last = await outcome(origin, agents.registry, 5 * limits.connectTimeoutMs)
+  assert.equal(last instanceof RegcreddError && last.code, 'EGRESS_PROXY_FAILED')
+  assert.equal(proxyServer.asked.length, 2)
+})
+
+test('a store that never answers keeps nobody from another store behind the same proxy', { skip }, async (t) => {
+  const lookup = knows({ 'store.invalid': ['192.88.98.1'], [NAME]: ['192.88.98.1'] })
+  const { agents, server, proxyServer } = await start(t, { lookup })
+  const [silent, good] = [new URL('https://store.invalid/silent'), new URL(`https://${NAME}`)]
+  server.answer = (request, response) => void (request.url.pathname !== '/silent' && response.end('{}'))
+  const waiting = Array.from({ length: limits.maxConnections }, () => outcome(silent, agents.elsewhere(silent), 1_500))
+  while (proxyServer.asked.length < limits.maxConnections) await sleep(10)
+  assert.equal(await outcome(good, agents.elsewhere(good), 1_000), 200)
+  await Promise.all(waiting)
+})
+
 /** A DNS of the test's own. */
 const knows =
   (names: Record<string, string[]>, asked: string[] = []): Lookup =>

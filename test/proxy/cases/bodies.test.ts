@@ -290,3 +290,21 @@ test('kept connections that registry and store close just as they are used again
   isClosing = true
   assert.equal((await proxy.get(MANIFEST)).status, 200)
 })
+
+test('a body that is reset on a kept connection is not asked for again behind the caller’s back', async (t) => {
+  const { registry, proxy, blobPath } = await start(t, { auth: 'none' })
+  registry.script = (request, response) => {
+    response.writeHead(200, {})
+    if (request.url?.includes('/manifests/')) response.end('{}')
+    else response.write(BLOB.subarray(0, 1_000), () => setTimeout(() => request.socket.resetAndDestroy(), 50))
+    return true
+  }
+  // By http-proxy, since it has no length; its connection is kept.
+  for (let i = 0; i < 2; i++) assert.equal((await proxy.get(MANIFEST)).status, 200)
+  const before = registry.requests.length
+  assert.equal((await proxy.get(blobPath)).cut, true)
+  await sleep(100)
+  const asked = registry.requests.slice(before).map(({ url }) => url)
+  // Once by the lane, which does not take it, and once by http-proxy.
+  assert.equal(asked.length, 2, asked.join())
+})

@@ -84,7 +84,7 @@ export const breaks: Break[] = [
   {
     name: 'egress: tunnels of a burst',
     file: 'src/upstream/tunnel-agent.ts',
-    line: 'if (underWay < maxConnections) go()',
+    line: 'if (line.underWay < maxConnections) go()',
     instead: 'if (maxConnections > 0) go()',
     testFile: 'test/upstream/tunnel.test.ts',
     test: 'a burst opens no more tunnels than connections are allowed, and all of it is served',
@@ -184,5 +184,21 @@ export const breaks: Break[] = [
     instead: '',
     testFile: 'test/upstream/client-certificate.test.ts',
     test: 'is warned of when it is near its end',
+  },
+  {
+    name: 'egress: who has gone costs no tunnel',
+    file: 'src/upstream/tunnel-agent.ts',
+    line: 'while (first?.request.destroyed) first = line.waiting.shift()',
+    instead: '',
+    testFile: 'test/upstream/tunnel.test.ts',
+    test: 'who waits for a tunnel hears of the end of his time then, and costs no tunnel afterwards',
+  },
+  {
+    name: 'egress: a line for each host',
+    file: 'src/upstream/tunnel-agent.ts',
+    line: `const host = \`\${options.host}:\${options.port}\``,
+    instead: `const host = ''`,
+    testFile: 'test/upstream/tunnel.test.ts',
+    test: 'a store that never answers keeps nobody from another store behind the same proxy',
   },
 ]

@@ -307,4 +307,20 @@ export const breaks: Break[] = [
     testFile: 'test/proxy/load.test.ts',
     test: 'ten thousand connections that never send a whole head keep no pull from being served, and are held to the limit',
   },
+  {
+    name: 'relay: a broken body is not asked for twice',
+    file: 'src/proxy/relay.ts',
+    line: 'isSettled = true',
+    instead: '',
+    testFile: 'test/proxy/cases/bodies.test.ts',
+    test: 'a body that is reset on a kept connection is not asked for again behind the caller’s back',
+  },
+  {
+    name: 'blob sizes: large manifests are not kept in memory',
+    file: 'src/proxy/blob-sizes.ts',
+    line: 'if (total <= MAX_MANIFEST_BYTES) pieces.push(Buffer.from(piece))',
+    instead: 'if (total > 0) pieces.push(Buffer.from(piece))',
+    testFile: 'test/proxy/blob-sizes.test.ts',
+    test: 'a manifest that is larger than any image needs is not held in memory, and tells no sizes',
+  },
 ]
