@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chown, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { lchown, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errnoOf } from '../errors.ts'
 import { type Mark, noMark } from './mark.ts'
@@ -11,8 +11,7 @@ import { type Mark, noMark } from './mark.ts'
 export async function replaceFile(path: string, text: string, mark: Mark = noMark): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
-    await writeDurably(temporary, text)
-    await keepOwner(temporary, path)
+    await writeDurably(temporary, text, await ownerToBe(path))
     mark('replace: written beside')
     await rename(temporary, path)
     mark('replace: renamed')
@@ -24,20 +23,33 @@ export async function replaceFile(path: string, text: string, mark: Mark = noMar
   mark('replace: durable')
 }
 
-/** What root writes in the place of the daemon's files must stay the daemon's; a new file is for the owner of its folder. */
-export async function keepOwner(made: string, like: string): Promise<void> {
-  if (process.geteuid?.() !== 0) return
-  const { uid, gid } = await stat(like).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return stat(dirname(like))
+type Owner = { uid: number; gid: number }
+
+/**
+ * What root writes in the place of the daemon's files must stay the daemon's; a new file is for the owner of its folder.
+ * `undefined`: whoever writes it.
+ */
+async function ownerToBe(path: string): Promise<Owner | undefined> {
+  if (process.geteuid?.() !== 0) return undefined
+  const { uid, gid } = await stat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return stat(dirname(path))
     throw error
   })
-  await chown(made, uid, gid)
+  return { uid, gid }
+}
+
+/** Gives a file that root has made beside the one at `path` to the owner of that. A link in its place, which the daemon could have put there, is not followed. */
+export async function keepOwner(made: string, path: string): Promise<void> {
+  const owner = await ownerToBe(path)
+  if (owner !== undefined) await lchown(made, owner.uid, owner.gid)
 }
 
 /** Makes a file of mode 0600 that must not exist yet (EEXIST), durable when the promise resolves, save for its folder's entry. */
-async function writeDurably(path: string, text: string): Promise<void> {
+async function writeDurably(path: string, text: string, owner: Owner | undefined): Promise<void> {
   const handle = await open(path, 'wx', 0o600)
   try {
+    // Of the open file: by its name, the daemon's user could have root give him any other.
+    if (owner !== undefined) await handle.chown(owner.uid, owner.gid)
     await handle.writeFile(text)
     await handle.sync()
   } finally {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -159,6 +159,18 @@ describe('the file store', () => {
       const { uid, gid, mode } = await stat(file)
       assert.deepEqual([uid, gid, mode & 0o7777], [65_534, 65_534, 0o600], file)
     }
+  })
+
+  it('gives nobody else’s file away when root meets a link in the place of the lock', {
+    skip: process.getuid?.() !== 0 && 'needs root',
+  }, async (t) => {
+    const { path, folder, open } = await store(t)
+    const foreign = join(await tempFolder(t), 'of-root')
+    await writeFile(foreign, '')
+    await chown(folder, 65_534, 65_534)
+    await symlink(foreign, `${path}.lock`)
+    await (await open()).update(KEY, () => sample(KEY))
+    assert.deepEqual([(await stat(foreign)).uid, (await stat(path)).uid], [0, 65_534])
   })
 
   it('names the version of a file that a newer regcredd wrote', async (t) => {

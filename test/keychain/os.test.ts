@@ -240,7 +240,8 @@ it('two daemons cannot use one service name of a keyring at one time, and the se
   const { keychain: first, service } = open(t)
   await first.update(KEY, () => sample(KEY, 'kept'))
   const { keychain: second } = open(t, { service })
-  for (const attempt of [second.get(KEY), second.all(), second.update(KEY, countUp(KEY))])
+  const attempts = [() => second.get(KEY), () => second.all(), () => second.update(KEY, countUp(KEY))]
+  for (const attempt of attempts)
     await assert.rejects(attempt, {
       code: 'KEYCHAIN_UNAVAILABLE',
       message: /another regcredd .*"regcredd-test-\d+" already; stop that one/,

@@ -132,8 +132,8 @@ export const breaks: Break[] = [
   {
     name: 'keychain: what root writes stays the daemon’s',
     file: 'src/keychain/replace-file.ts',
-    line: 'await chown(made, uid, gid)',
-    instead: 'void [made, uid, gid]',
+    line: 'if (owner !== undefined) await handle.chown(owner.uid, owner.gid)',
+    instead: 'void owner',
     testFile: 'test/keychain/file.test.ts',
     test: 'stays the daemon’s when root opens and writes it',
   },
@@ -232,5 +232,13 @@ export const breaks: Break[] = [
     instead: 'const items = await openItems(config, process.env, { access })',
     testFile: 'test/cli/keychain-store.test.ts',
     test: 'a keyring that was emptied is neither backed up nor called empty',
+  },
+  {
+    name: 'keychain: root follows no link of the daemon’s',
+    file: 'src/keychain/replace-file.ts',
+    line: 'if (owner !== undefined) await lchown(made, owner.uid, owner.gid)',
+    instead: "if (owner !== undefined) await (await import('node:fs/promises')).chown(made, owner.uid, owner.gid)",
+    testFile: 'test/keychain/file.test.ts',
+    test: 'gives nobody else’s file away when root meets a link in the place of the lock',
   },
 ]
