@@ -33,18 +33,14 @@ export function addTokenCreate(token: Command): void {
       const { scope: scopes, ttl: ttlSeconds, name, out } = options
       const body = JSON.stringify({ id, sha256, name, scopes, ttlSeconds })
       const made = async () => (await ask({ method: 'POST', path: '/v1/tokens', body })) as TokenAnswer
-      if (out !== undefined) {
-        const answer = await writeOut(out, token, made)
-        await noteWithoutTls(ask, note)
+      const answer = out === undefined ? await made() : await writeOut(out, token, made)
+      if (out !== undefined)
         show({ ...answer, file: out }, () => `${out} holds it; it is good until ${answer.expiresAt}`)
-        return
-      }
-      const answer = await made()
       // Alone on stdout, so that a script can take it; it is not to be had again.
-      if (isJson) show({ ...answer, token: token.reveal() }, () => '')
+      else if (isJson) show({ ...answer, token: token.reveal() }, () => '')
       else process.stdout.write(`${token.reveal()}\n`)
-      await noteWithoutTls(ask, note)
       note(`good for ${answer.scopes.join(', ')} until ${answer.expiresAt}; to end it: regcredd token revoke ${id}`)
+      await noteWithoutTls(ask, note)
     })
 }
 

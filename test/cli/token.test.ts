@@ -104,9 +104,10 @@ describe('regcredd token', { skip: skipWithout('openssl') }, () => {
     assert.match(json.token, TOKEN)
     assert.deepEqual(json.scopes, [`rotate:${HOST}`, 'read'])
     const file = join(folder, 'ci-token')
-    const { stdout } = await create('--scope', 'audit:read', '--out', file)
+    const { stdout, stderr } = await create('--scope', 'audit:read', '--out', file)
     const written = await readFile(file, 'utf8')
-    assert.match(written.trim(), TOKEN)
+    const [, id] = TOKEN.exec(written.trim()) ?? []
+    assert.match(stderr, new RegExp(`to end it: regcredd token revoke ${id}\\n`))
     assert.equal((await stat(file)).mode & 0o777, 0o600)
     assert.ok(!stdout.includes(written.trim()))
     assert.deepEqual(await ask(written.trim(), '/v1/audit?limit=1'), [200, undefined])
