@@ -67,7 +67,7 @@ export const kubernetes = z.strictObject({
     .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, 'must be letters, digits, `.`, `_` and `-`, at most 63')
     .optional()
     .describe(
-      'Name under which this daemon owns its Secrets in the cluster; what another owns is left alone. Absent: the name of the node.',
+      'Name under which this daemon owns its Secrets in the cluster; what another owns is left alone. Absent: the name of the node, or of the namespace of the fleet.',
     ),
   orphansAfterMs: milliseconds(600_000).describe(
     'How long a Secret of ours that no mirror wants any more is left until it is deleted. Only where some mirror has a pattern or a selector: else nobody looks outside the named namespaces.',

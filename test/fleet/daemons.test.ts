@@ -33,3 +33,33 @@ test('a login on one node lets another pull, a rotation there reaches the first,
   for (const node of nodes)
     assert.doesNotMatch(node.log() + JSON.stringify(await node.audit()), /the-password|rotated"|eyJ/)
 })
+
+test('a pull on another node finds PENDING while the node that rotates is stopped', { skip }, async (t) => {
+  const { registry, nodes } = await startFleetOfDaemons(t, ['node-a', 'node-b'])
+  const [a, b] = nodes
+  assert.ok(a && b)
+  assert.equal(await a.login(), 0)
+  await eventually('the other node pulls', async () => (await b.pull()) === 200, 10_000)
+  const body = { password: 'rotated', deadlineSeconds: 600 }
+  const staged = await a.rest('POST', '/v1/registries/registry.corp.example/rotations', body)
+  assert.equal(staged.status, 202)
+  process.kill(a.pid, 'SIGSTOP')
+  try {
+    registry.setPassword('rotated')
+    await eventually('the pull goes through', async () => (await b.pull()) === 200, 10_000)
+    const refused = await b.rest('POST', '/v1/registries/registry.corp.example/rotations', { password: 'third' })
+    assert.deepEqual([refused.status, refused.body.code], [409, 'ROTATION_ACTIVE'])
+    const abort = await b.rest('POST', `/v1/rotations/${staged.body.id}/abort`)
+    assert.deepEqual(
+      [abort.status, abort.body.code, abort.body.detail.includes('node-a')],
+      [409, 'ROTATION_ELSEWHERE', true],
+    )
+  } finally {
+    process.kill(a.pid, 'SIGCONT')
+  }
+  await eventually(
+    'the rotation ends on its node',
+    async () => /GRACE|MIRRORED/.test((await a.rest('GET', `/v1/rotations/${staged.body.id}`)).body.state),
+    15_000,
+  )
+})

@@ -39,7 +39,8 @@ function createNode(t: TestContext, store: Store, node: string, keychain = creat
       leads: () => true,
     },
   })
-  t.after(() => bench.rotations.close())
+  // One that was killed never ends by itself.
+  t.after(() => Promise.race([bench.rotations.close(), settled()]))
   return {
     ...bench,
     others,
@@ -137,6 +138,52 @@ for (const point of ['start', 'commit'] as const) {
     assert.equal(await a.password('current'), 'new')
   })
 }
+
+test('a node that is killed before or after any call of a rotation ends it after its restart, and every node holds what the registry takes', async (t) => {
+  let isReached = true
+  let kills = 0
+  for (let call = 0; isReached; call += 1) {
+    for (const fate of ['never', 'after'] as const) {
+      const { store, a, b } = await loggedIn(t)
+      a.registry.password = 'new'
+      let count = 0
+      isReached = false
+      store.fate = () => {
+        count += 1
+        if (count <= call) return 'done'
+        isReached = true
+        return fate
+      }
+      const begun = a.rotations.start(KEY, newPassword('new')).then(
+        () => true,
+        () => false,
+      )
+      await Promise.race([begun, settled()])
+      await settled()
+      // Nothing of the old process goes on: its calls never come back.
+      store.fate = () => 'done'
+      kills += isReached ? 1 : 0
+      const restarted = createNode(t, store, 'a', a.items)
+      restarted.registry.password = 'new'
+      const seqBefore = (await restarted.items.get(KEY))?.seq ?? 0
+      await restarted.rotations.resume()
+      await restarted.follow()
+      await settled()
+      const list = await restarted.rotations.list(KEY)
+      for (const { id } of list) await ended(restarted.rotations, id)
+      if (list.length === 0) {
+        const { id } = await restarted.rotations.start(KEY, newPassword('new'))
+        await ended(restarted.rotations, id)
+      }
+      await b.follow()
+      const where = `call ${call}, ${fate}`
+      assert.deepEqual([await restarted.password('current'), await b.password('current')], ['new', 'new'], where)
+      assert.ok(((await restarted.items.get(KEY))?.seq ?? 0) >= seqBefore, where)
+      assert.equal((await restarted.rotations.list(KEY)).length, 1, where)
+    }
+  }
+  assert.ok(kills >= 8, `${kills} kills`)
+})
 
 test('PREVIOUS waits at the end of its grace for a live node that has not taken over, but not for ever', async (t) => {
   const { a } = await loggedIn(t)

@@ -2,8 +2,8 @@ import type { CanonicalStore, FoundCanonical } from '../../src/fleet/canonical-s
 import { type Entry, formatEntry, parseEntry } from '../../src/keychain/tombstone.ts'
 import { type Fault, fault } from '../../src/mirror/fault.ts'
 
-/** What becomes of a call: `lost` is done, and its answer does not come. */
-export type Fate = 'done' | 'lost' | Fault['kind']
+/** What becomes of a call: `lost` is done, and told to have taken too long; after `never` and `after` nothing more comes, and only the latter is done. */
+export type Fate = 'done' | 'lost' | 'never' | 'after' | Fault['kind']
 
 /** One Secret that compares and swaps as the API does, and breaks on command. */
 export function createFakeStore(key: string) {
@@ -28,11 +28,17 @@ export function createFakeStore(key: string) {
     entry: (): Entry | undefined => stored && parseEntry(key, stored.text),
   }
 
-  function answer<T>(call: string, act: () => T | Fault): { ok: true; value: T } | { ok: false; fault: Fault } {
+  async function answer<T>(
+    call: string,
+    act: () => T | Fault,
+  ): Promise<{ ok: true; value: T } | { ok: false; fault: Fault }> {
     calls.push(call)
     const fate = store.fate(call)
-    if (fate !== 'done' && fate !== 'lost') return { ok: false, fault: fault(fate, `a ${fate} fault`) }
+    if (fate === 'never') return new Promise(() => {})
+    if (fate !== 'done' && fate !== 'lost' && fate !== 'after')
+      return { ok: false, fault: fault(fate, `a ${fate} fault`) }
     const value = act()
+    if (fate === 'after') return new Promise(() => {})
     if (isFault(value)) return { ok: false, fault: value }
     return fate === 'lost' ? { ok: false, fault: fault('timeout', 'no answer') } : { ok: true, value }
   }
