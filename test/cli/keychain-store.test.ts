@@ -121,11 +121,15 @@ test('at a terminal the passphrase of a new backup is typed twice, and a slip ma
   assert.deepEqual([good.code, existsSync(at('good'))], [0, true], good.shown)
 })
 
-test('a keyring that was emptied is neither backed up nor called empty', { skip: skipWithoutKeyring() }, async (t) => {
+test('a keyring that was emptied is neither backed up nor called empty, and a restore fills it', {
+  skip: skipWithoutKeyring(),
+}, async (t) => {
   const keyring = await startKeyring()
   t.after(() => keyring.close())
   const { DBUS_SESSION_BUS_ADDRESS = '', XDG_RUNTIME_DIR = '' } = keyring.env
   const { cli, at } = await setUp(t)
+  const backed = await cli(['backup', at('of-the-file'), '--passphrase-stdin'], { stdin: PASSPHRASE })
+  assert.equal(backed.code, 0, backed.stderr)
   const config = JSON.parse(await readFile(at('config.json'), 'utf8'))
   await writeFile(at('config.json'), JSON.stringify({ ...config, keychain: { store: 'os', timeoutMs: 10_000 } }))
   const options = { env: { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR }, stdin: PASSPHRASE }
@@ -136,4 +140,7 @@ test('a keyring that was emptied is neither backed up nor called empty', { skip:
     const { code, stderr } = await cli(args, options)
     assert.deepEqual([code, /the keyring held credentials when it was last read/.test(stderr)], [1, true], stderr)
   }
+  const restored = await cli(['restore', at('of-the-file'), '--passphrase-stdin'], options)
+  assert.equal(restored.code, 0, restored.stderr)
+  assert.match((await cli(['check'], options)).stdout, /1 can be read, 0 cannot/)
 })

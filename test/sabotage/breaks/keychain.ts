@@ -231,7 +231,7 @@ export const breaks: Break[] = [
     line: 'const items = await openItems(config, process.env, { access, ...witness })',
     instead: 'const items = await openItems(config, process.env, { access })',
     testFile: 'test/cli/keychain-store.test.ts',
-    test: 'a keyring that was emptied is neither backed up nor called empty',
+    test: 'a keyring that was emptied is neither backed up nor called empty, and a restore fills it',
   },
   {
     name: 'keychain: root follows no link of the daemon’s',
