@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { type ErrorCode, errnoOf, RegcreddError } from './errors.ts'
+import type { Followed } from './followed-files.ts'
 import { Secret } from './secret.ts'
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -72,19 +73,29 @@ async function readWhole(path: string, forbiddenMode: number, { what, code }: Fi
   }
 }
 
-/** Whether it ends so soon, or has ended, that it is to be told. */
-export function endsSoon({ from, to }: Validity, wallNowMs: number): boolean {
+/** What ends soon or has ended, and what follows from that, in one line; `undefined` where nothing is to be said yet. */
+export function endingLine(
+  { what, after }: { what: string; after: string },
+  { from, to }: Validity,
+  wallNowMs: number,
+): string | undefined {
+  const leftMs = to.getTime() - wallNowMs
   const noticeMs = Math.min(MAX_NOTICE_MS, (to.getTime() - from.getTime()) * NOTICE_SHARE)
-  return to.getTime() - wallNowMs < noticeMs
+  if (leftMs >= noticeMs) return undefined
+  const at = to.toISOString().replace(/\.\d+/, '')
+  return leftMs > 0 ? `${what} ends at ${at}; from then on ${after}` : `${what} ended at ${at}; ${after}`
 }
 
-/** `the certificate of X ends at 2026-06-14T00:00:00Z`, for one that ends soon or has ended. */
-export function endWarning(what: string, validity: Validity, wallNowMs: number): string[] {
-  if (!endsSoon(validity, wallNowMs)) return []
-  const { to } = validity
-  return [`warning: the certificate of ${what} ${to.getTime() > wallNowMs ? 'ends' : 'ended'} at ${shortTime(to)}`]
-}
-
-export function shortTime(at: Date): string {
-  return at.toISOString().replace(/\.\d+/, '')
+/** Of a followed pair: that it ends, and why the renewed one is not in force; a line each. */
+export function pairWarnings(
+  pair: Followed<KeyPair>,
+  { what, after, stays }: { what: string; after: string; stays: string },
+  wallNowMs: number,
+): string[] {
+  const end = endingLine({ what: `the certificate of ${what}`, after }, pair.now(), wallNowMs)
+  const fault = pair.fault()
+  return [
+    ...(end === undefined ? [] : [`warning: ${end}`]),
+    ...(fault === undefined ? [] : [`warning: ${stays}; ${fault.detail}`]),
+  ]
 }

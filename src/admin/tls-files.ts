@@ -1,5 +1,5 @@
 import { type Followed, type FollowOptions, followFiles } from '../followed-files.ts'
-import { endWarning, type KeyPair, type KeyPairPaths, readKeyPair } from '../key-pair.ts'
+import { type KeyPair, type KeyPairPaths, pairWarnings, readKeyPair } from '../key-pair.ts'
 
 const TOLD = { code: 'LISTEN_FAILED', cert: 'admin.tls.certFile', key: 'admin.tls.keyFile' } as const
 
@@ -13,10 +13,7 @@ export function followKeyPair({ certFile, keyFile }: KeyPairPaths, options: Foll
 }
 
 /** Why callers are not served as they should be, or soon will not be; a line each. */
-export function keyPairWarnings(pairs: Followed<KeyPair>, wallNowMs: number): string[] {
-  const fault = pairs.fault()
-  return [
-    ...endWarning(TOLD.cert, pairs.now(), wallNowMs),
-    ...(fault === undefined ? [] : [`warning: the certificate from before serves on; ${fault.detail}`]),
-  ]
+export function keyPairWarnings(pair: Followed<KeyPair>, wallNowMs: number): string[] {
+  const words = { what: TOLD.cert, after: 'no caller takes it', stays: 'the certificate from before serves on' }
+  return pairWarnings(pair, words, wallNowMs)
 }

@@ -1,4 +1,4 @@
-import { endsSoon, shortTime } from '../key-pair.ts'
+import { endingLine } from '../key-pair.ts'
 import type { Ending, TlsFiles } from './tls-files.ts'
 
 const WHAT: Record<Ending['key'], string> = {
@@ -24,15 +24,12 @@ export function tlsReasons(
   const { endings } = files.now()
   const isOver = ({ to }: Ending) => to.getTime() <= wallNowMs
   for (const ending of endings) {
-    const at = shortTime(ending.to)
-    if (isOver(ending)) {
-      const line = `${WHAT[ending.key]} ended at ${at}; ${AFTER[ending.key]}`
-      // While authorities follow each other, an old one may stand in the file for long.
-      const hasHeir = ending.key === 'clientCaFile' && endings.some((one) => one.key === ending.key && !isOver(one))
-      if (hasHeir) warnings.push(`warning: ${line}`)
-      else faults.push(line)
-    } else if (endsSoon(ending, wallNowMs))
-      warnings.push(`warning: ${WHAT[ending.key]} ends at ${at}; from then on ${AFTER[ending.key]}`)
+    const line = endingLine({ what: WHAT[ending.key], after: AFTER[ending.key] }, ending, wallNowMs)
+    if (line === undefined) continue
+    // While authorities follow each other, an old one may stand in the file for long.
+    const hasHeir = ending.key === 'clientCaFile' && endings.some((one) => one.key === ending.key && !isOver(one))
+    if (isOver(ending) && !hasHeir) faults.push(line)
+    else warnings.push(`warning: ${line}`)
   }
   const fault = files.fault()
   if (fault !== undefined) warnings.push(`warning: the files from before serve on; ${fault.detail}`)

@@ -1,7 +1,7 @@
 import type { Registry } from '../config/config.ts'
 import type { RegcreddError } from '../errors.ts'
 import { type Followed, followFiles } from '../followed-files.ts'
-import { endWarning, type KeyPair, readKeyPair } from '../key-pair.ts'
+import { type KeyPair, pairWarnings, readKeyPair } from '../key-pair.ts'
 
 /** The certificates that are shown to registries. */
 export type ClientCertificates = {
@@ -44,11 +44,8 @@ export async function followClientCertificates(
     of: ({ name }) => followed.get(name),
     warnings: (wallNowMs) =>
       [...followed].flatMap(([name, pair]) => {
-        const fault = pair.fault()
-        return [
-          ...endWarning(told(name).cert, pair.now(), wallNowMs),
-          ...(fault === undefined ? [] : [`warning: the certificate from before is shown to ${name}; ${fault.detail}`]),
-        ]
+        const stays = `the certificate from before is shown to ${name}`
+        return pairWarnings(pair, { what: told(name).cert, after: 'the registry refuses it', stays }, wallNowMs)
       }),
     close,
   }

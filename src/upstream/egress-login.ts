@@ -15,7 +15,8 @@ export async function readEgressLogin(
   credentialsFile: string | undefined,
   environment: NodeJS.ProcessEnv,
 ): Promise<Login | undefined> {
-  if (credentialsFile !== undefined) return parseLogin(await readOwnFile(credentialsFile), credentialsFile)
+  if (credentialsFile !== undefined)
+    return parseLogin(await readOwnFile(credentialsFile), `${credentialsFile} (egress.credentialsFile)`)
   const text = await readCredential(CREDENTIAL, environment)
   return text && parseLogin(text, `the systemd credential "${CREDENTIAL}"`)
 }
@@ -32,8 +33,12 @@ async function readOwnFile(path: string): Promise<Secret> {
     await using handle = await open(path, 'r')
     const { mode, size } = await handle.stat()
     if ((mode & 0o077) !== 0)
-      throw new RegcreddError('CONFIG_INVALID', `${path} may be read by others: chmod 0600 it, and change the password`)
-    if (size > MAX_FILE_BYTES) throw new RegcreddError('CONFIG_INVALID', `${path} is too long for a user:password`)
+      throw new RegcreddError(
+        'CONFIG_INVALID',
+        `${path} (egress.credentialsFile) may be read by others: chmod 0600 it, and change the password`,
+      )
+    if (size > MAX_FILE_BYTES)
+      throw new RegcreddError('CONFIG_INVALID', `${path} (egress.credentialsFile) is too long for a user:password`)
     return new Secret(await handle.readFile('utf8'))
   } catch (thrown) {
     if (thrown instanceof RegcreddError) throw thrown

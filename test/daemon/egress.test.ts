@@ -52,6 +52,11 @@ async function logInAndPull(daemon: Daemon): Promise<string> {
   return Digest
 }
 
+/** What status tells of the way out. */
+async function wayOut(daemon: Daemon): Promise<unknown> {
+  return (await daemon.rest('GET', '/v1/status')).body.egress
+}
+
 async function assertNoLeak(daemon: Daemon): Promise<void> {
   const metrics = await (await fetch(`${daemon.health}/metrics`)).text()
   const status = await daemon.cli(['status', '--json'])
@@ -77,6 +82,7 @@ test('a daemon under HTTPS_PROXY with a login verifies and pulls through it, and
   assert.ok(egressProxy.asked.every(({ target }) => target === `${HOST}:443`) && egressProxy.asked.length > 0)
   assert.match(daemon.log(), new RegExp(`"proxy":"${egressProxy.host}".*"from":"environment".*"egress"`))
   assert.match(daemon.log(), /"unread":1.*NO_PROXY/)
+  assert.partialDeepStrictEqual(await wayOut(daemon), { from: 'environment', login: true, registries: [HOST] })
 
   egressProxy.script = (socket) => {
     socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')
@@ -96,11 +102,13 @@ test('a daemon under HTTPS_PROXY with a login verifies and pulls through it, and
 })
 
 test('egress in the configuration wins over the environment, its login comes from a file', { skip }, async (t) => {
-  const { daemon, image } = await start(t, (url) => ({
+  const { daemon, image, egressProxy } = await start(t, (url) => ({
     env: { HTTPS_PROXY: 'http://127.0.0.1:1', NO_PROXY: '*' },
     config: (folder) => ({ egress: { proxy: url.origin, credentialsFile: join(folder, 'login') } }),
   }))
   assert.equal(await logInAndPull(daemon), image.manifestDigest)
+  const proxies = [egressProxy.url.origin]
+  assert.deepEqual(await wayOut(daemon), { proxies, from: 'config', login: true, registries: [HOST] })
   await assertNoLeak(daemon)
 })
 

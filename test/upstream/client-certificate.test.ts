@@ -198,8 +198,11 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
     const saidAt = (share: number) =>
       certificates.warnings(from.getTime() + share * (to.getTime() - from.getTime())).join()
     assert.equal(saidAt(0.75), '')
-    assert.match(saidAt(0.85), /^warning: the certificate of clientCertFile of reg\.example ends at 20\S+Z$/)
-    assert.match(saidAt(1.1), / ended at 20\S+Z$/)
+    assert.match(
+      saidAt(0.85),
+      /^warning: the certificate of clientCertFile of reg\.example ends at 20\S+Z; from then on the registry refuses it$/,
+    )
+    assert.match(saidAt(1.1), / ended at 20\S+Z; the registry refuses it$/)
   })
 
   const bad: [what: string, spoil: (files: { certFile: string; keyFile: string }) => Promise<void>, says: RegExp][] = [

@@ -179,9 +179,9 @@ export const breaks: Break[] = [
   },
   {
     name: 'client certificate: its end is told',
-    file: 'src/upstream/client-certificate.ts',
-    line: '...endWarning(told(name).cert, pair.now(), wallNowMs),',
-    instead: '',
+    file: 'src/key-pair.ts',
+    line: 'const leftMs = to.getTime() - wallNowMs',
+    instead: 'const leftMs = Number.POSITIVE_INFINITY',
     testFile: 'test/upstream/client-certificate.test.ts',
     test: 'is warned of when it is near its end',
   },
@@ -200,5 +200,13 @@ export const breaks: Break[] = [
     instead: `const host = ''`,
     testFile: 'test/upstream/tunnel.test.ts',
     test: 'a store that never answers keeps nobody from another store behind the same proxy',
+  },
+  {
+    name: 'egress: status tells the way out',
+    file: 'src/daemon/egress.ts',
+    line: 'const proxies = url === undefined ? [] : [{ url, login, ca }]',
+    instead: 'const proxies: EgressProxy[] = []',
+    testFile: 'test/daemon/egress.test.ts',
+    test: 'egress in the configuration wins over the environment, its login comes from a file',
   },
 ]
