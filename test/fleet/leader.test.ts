@@ -96,3 +96,54 @@ test('a leader that was stopped and wakes after another took over writes nothing
     for (const { pid } of nodes) process.kill(pid, 'SIGCONT')
   }
 })
+
+test('when the leader is killed in the middle of mirroring a rotation, the next one writes the rest', {
+  skip,
+}, async (t) => {
+  const { api, registry, nodes } = await startFleetOfDaemons(t, ['node-a', 'node-b', 'node-c'], {
+    kubernetes: { mirrors },
+  })
+  const namespaces = Array.from({ length: 60 }, (_, index) => `team-${index}`)
+  const manifests = namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
+  await api.kubectl(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }))
+  const passwords = async () => {
+    const { items } = JSON.parse(
+      await api.kubectl(['get', 'secrets', '-A', '--field-selector=metadata.name=regcred', '-o', 'json']),
+    )
+    return items.map((secret: { data: Record<string, string> }) => {
+      const text = Buffer.from(secret.data['.dockerconfigjson'] ?? '', 'base64').toString()
+      return JSON.parse(text).auths[NAME].password
+    })
+  }
+  const [one] = nodes
+  assert.ok(one)
+  const name = await eventually('somebody leads', async () => (await leaderOf(one)) ?? undefined)
+  const leader = nodes.find((_node, index) => name === ['node-a', 'node-b', 'node-c'][index])
+  const follower = nodes.find((node) => node !== leader)
+  assert.ok(leader && follower)
+  assert.equal(await follower.login(), 0)
+  await eventually(
+    'all have it',
+    async () => (await passwords()).filter((p: string) => p === PASSWORD).length === 60,
+    30_000,
+  )
+
+  registry.setPassword('rotated')
+  const begun = follower.rotate('rotated')
+  await eventually('it has begun', async () => (await passwords()).includes('rotated'), 20_000)
+  await leader.kill()
+  await eventually(
+    'all have the new one',
+    async () => (await passwords()).every((p: string) => p === 'rotated'),
+    30_000,
+  )
+  assert.match((await begun).body.state, /COMMITTED|MIRRORED|GRACE/)
+  await eventually(
+    'the rotation knows',
+    async () => {
+      const report = (await follower.rest('GET', '/v1/nodes')).body
+      return report.leader !== name && report.leader !== null
+    },
+    15_000,
+  )
+})
