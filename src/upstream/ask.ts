@@ -2,6 +2,7 @@ import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessag
 import https from 'node:https'
 import { RegcreddError } from '../errors.ts'
 import { toConnectionError } from './connection-error.ts'
+import { orAborted } from './or-aborted.ts'
 
 /** Node's default of 16 KiB fails on the challenges and cookies of large installations (HPE_HEADER_OVERFLOW). */
 const MAX_HEADER_BYTES = 65_536
@@ -30,6 +31,7 @@ export async function ask(question: Question, signal: AbortSignal): Promise<Answ
   for (let attempt = 1; ; attempt++) {
     const request = send(question, either)
     try {
+      // A request that waits for a connection ends only when it has got one, whatever its signal says.
       return await orAborted(answerOf(request, question), either)
     } catch (thrown) {
       if (signal.aborted) throw new RegcreddError('UPSTREAM_UNREACHABLE', 'the request was given up', { cause: thrown })
@@ -73,14 +75,4 @@ async function readBody(message: IncomingMessage, maxBodyBytes: number): Promise
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString()
-}
-
-/** A request that waits for a connection ends only when it has got one, whatever its signal says. */
-function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason)
-    if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
-  })
 }

@@ -4,6 +4,7 @@ import { RegcreddError } from '../errors.ts'
 import type { BearerChallenge } from '../registry/challenge.ts'
 import { pullScope } from '../registry/scope.ts'
 import type { Secret } from '../secret.ts'
+import { orAborted } from './or-aborted.ts'
 import type { Token } from './token-answer.ts'
 import { fetchToken, type Login, type UpstreamParts } from './token-fetch.ts'
 
@@ -56,6 +57,8 @@ export type Tokens = {
   /** Drops all tokens of a registry, by its `name`, and never gives one that is being fetched: after a rotation or logout. */
   forgetRegistry(name: string): void
 }
+
+const gone = () => new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away')
 
 type Entry = Token & { -readonly [field in keyof KeptToken]: KeptToken[field] }
 
@@ -136,7 +139,8 @@ export function createTokens(parts: UpstreamParts & { onKept?: () => void }): To
       const token = use(key)
       if (token !== undefined) return token
       // No caller's signal: the flight belongs to all of them, and the registry's time limits end it.
-      const { token: fetched } = await orGivenUp(join(key, ask, undefined, new AbortController().signal), signal)
+      const flight = join(key, ask, undefined, new AbortController().signal)
+      const { token: fetched } = await orAborted(flight, signal, gone)
       return fetched
     },
 
@@ -160,14 +164,4 @@ export function createTokens(parts: UpstreamParts & { onKept?: () => void }): To
       for (const key of [...tokens.keys()].filter((each) => each.startsWith(prefix))) tokens.delete(key)
     },
   }
-}
-
-/** Waits for what others wait for too; the signal ends only this waiting. */
-function orGivenUp<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went away'))
-    if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
-  })
 }
