@@ -1,3 +1,4 @@
+import { uptime } from 'node:os'
 import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from './credential.ts'
 import type { Keychain } from './keychain.ts'
@@ -29,7 +30,7 @@ export type KnownOptions = {
   absenceMs?: number
   /** How long a credential stays known after it was last read or written. Absent: as long as the process lives. */
   plaintextTtlMs?: number | undefined
-  /** Milliseconds that no change of the time of day moves. Default `performance.now`. */
+  /** Milliseconds that no change of the time of day moves, and that go on while the machine sleeps, as those of `performance.now` do not. */
   steadyMs?: () => number
 }
 
@@ -42,7 +43,7 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     clock,
     absenceMs = 1_000,
     plaintextTtlMs = Number.POSITIVE_INFINITY,
-    steadyMs = () => performance.now(),
+    steadyMs = () => uptime() * 1_000,
   } = options
   const known = new Map<string, Credential>()
   const readAtMs = new Map<string, number>()
@@ -71,6 +72,7 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
   }
 
   function dropStale(): void {
+    if (plaintextTtlMs === Number.POSITIVE_INFINITY) return
     const oldestMs = steadyMs() - plaintextTtlMs
     for (const key of known.keys()) {
       if ((readAtMs.get(key) ?? 0) <= oldestMs) known.delete(key)
