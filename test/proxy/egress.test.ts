@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Secret } from '../../src/secret.ts'
 import { createAgents } from '../../src/upstream/agents.ts'
 import { createVerify } from '../../src/upstream/verify.ts'
@@ -18,7 +20,7 @@ const NAME = 'registry.invalid'
 const MANIFEST = `/v2/team/app/manifests/1?ns=${NAME}`
 
 /** A registry, its token server and its store under names that the egress proxy alone knows. */
-async function start(t: TestContext) {
+async function start(t: TestContext, limits = listed(NAME, new URL(`https://${NAME}`)).limits) {
   const folder = await mkdtemp(join(tmpdir(), 'regcredd-egress-'))
   const ca = await makeCa(folder)
   const { cert, keyFile } = await makeServerCertificate(ca, folder, [NAME, 'auth.invalid', 'store.invalid'])
@@ -55,7 +57,8 @@ async function start(t: TestContext) {
   }
   const blob = store.addBlob(BLOB)
   const egress = { proxyFor: () => ({ url: egressProxy.url, login: undefined, ca: undefined }) }
-  const entry = listed(NAME, new URL(`https://${NAME}`), { ca: ca.cert, realms: ['https://auth.invalid'] })
+  const trust = { ca: ca.cert, realms: ['https://auth.invalid'] }
+  const entry = listed(NAME, new URL(`https://${NAME}`), { ...trust, limits })
   const proxy = await startTestProxy([entry], undefined, undefined, { egress })
   proxy.setCredential(NAME, { current: 'right' })
   t.after(async () => {
@@ -140,4 +143,19 @@ test('callers that leave while the proxy hangs leave nothing behind', { skip }, 
   egressProxy.script = undefined
   await eventually('the proxy’s connections are closed', () => egressProxy.openConnections() === 0)
   assert.equal((await proxy.get(MANIFEST)).status, 200)
+})
+
+test('pulls whose callers left while they waited for a tunnel cost none, and hold nobody up', { skip }, async (t) => {
+  const limits = { connectTimeoutMs: 1_000, answerTimeoutMs: 10_000, idleTimeoutMs: 30_000, maxConnections: 1 }
+  const { egressProxy, proxy } = await start(t, limits)
+  egressProxy.script = () => true
+  const callers = Array.from({ length: 6 }, () => connect(proxy.port, '127.0.0.1'))
+  for (const caller of callers) caller.write(`GET ${MANIFEST} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
+  await eventually('they wait', () => proxy.begun.length === callers.length && egressProxy.asked.length === 1)
+  await sleep(50)
+  for (const caller of callers) caller.destroy()
+  await eventually('they have ended', () => proxy.ended.length === callers.length)
+  const got = await proxy.get(MANIFEST)
+  assert.deepEqual([got.status, codeOf(got.body)], [502, 'EGRESS_PROXY_FAILED'])
+  assert.equal(egressProxy.asked.length, 2, 'the first of those who left, and the one who stayed')
 })
