@@ -28,9 +28,9 @@ export function buildMirror(
 ): MirrorRoom {
   const { config, log, stack } = base
   const { kubernetes } = config
-  const makeRoom = () => makeMirror(base, { audit, keychain, fleet })
+  const makeRoom = (onChange: () => void) => makeMirror(base, { audit, keychain, fleet, onChange })
   if (fleet === undefined || kubernetes === undefined) {
-    const mirror = makeRoom()
+    const mirror = makeRoom(() => undefined)
     stack.defer(() => mirror.close())
     return mirror
   }
@@ -51,8 +51,9 @@ export function buildMirror(
 
 function makeMirror(
   { config, log, metrics }: Base,
-  { audit, keychain, fleet }: { audit: Audit; keychain: KnownKeychain; fleet: FleetPart | undefined },
+  parts: { audit: Audit; keychain: KnownKeychain; fleet: FleetPart | undefined; onChange: () => void },
 ): MirrorRoom {
+  const { audit, keychain, fleet, onChange } = parts
   const { kubernetes } = config
   const note = (type: 'mirror.drift' | 'mirror.removed', { namespace, secretName }: MirrorStatus) =>
     attempt(log, 'an act of the mirror could not be recorded', () =>
@@ -68,6 +69,7 @@ function makeMirror(
     ...(fleet !== undefined && { mayWrite: fleet.mayWrite }),
     ...(kubernetes !== undefined && fleet !== undefined && { moreRights: fleetRights(kubernetes, fleet.node, listed) }),
     onChange: (status) => {
+      onChange()
       log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror')
       if (status.outcome === 'removed') note('mirror.removed', status)
     },

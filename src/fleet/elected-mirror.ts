@@ -1,10 +1,13 @@
 import type { MirrorRoom } from '../mirror/mirror.ts'
 import type { MirrorResult } from '../rotation/ports.ts'
 import type { Fleet } from './fleet.ts'
+import type { Mirrored } from './node-note.ts'
 
 const POLL_MS = 500
 /** A rotation on a node that does not write waits so long for the one that does. */
 const PATIENCE_MS = 30_000
+
+type Term = { room: MirrorRoom; ended: AbortController; told: Map<string, Mirrored>; isRetelling: boolean }
 
 export type ElectedMirror = MirrorRoom & {
   /** Leadership was won, or is over. */
@@ -18,8 +21,8 @@ export type ElectedMirror = MirrorRoom & {
  * that nothing which an earlier term has read is written in a later one.
  */
 export function electMirror(parts: {
-  /** A room whose writes ask `mayWrite`. */
-  makeRoom: () => MirrorRoom
+  /** A room whose writes ask `mayWrite`; it calls `onChange` when something has become of a Secret. */
+  makeRoom: (onChange: () => void) => MirrorRoom
   fleet: Pick<Fleet, 'mirrored' | 'mirroredOf'>
   /** Canonical keys that some mirror names. */
   keys: string[]
@@ -31,10 +34,10 @@ export function electMirror(parts: {
 }): ElectedMirror {
   const { fleet, keys } = parts
   // Never started: it answers what needs no cluster, and the check of rights.
-  const idle = parts.makeRoom()
+  const idle = parts.makeRoom(() => undefined)
   const closing = new AbortController()
   const tasks = new Set<Promise<unknown>>()
-  let term: { room: MirrorRoom; ended: AbortController } | undefined
+  let term: Term | undefined
 
   function behind(work: () => Promise<unknown>): void {
     const task = work()
@@ -49,9 +52,38 @@ export function electMirror(parts: {
     const results = await room.mirror(key, signal)
     const failed = results.filter(({ outcome }) => outcome === 'failed' || outcome === 'foreign').length
     if (!signal.aborted && term?.room === room) {
+      term.told.set(key, { seq: seq ?? 0, total: results.length, failed })
       fleet.mirrored(key, { seq: seq ?? 0, total: results.length, failed })
     }
     return results
+  }
+
+  /** What could not be written at first may have been since: whoever waits for it must learn that. */
+  async function retell(of: Term): Promise<void> {
+    await parts.sleep(POLL_MS, of.ended.signal).catch(() => undefined)
+    of.isRetelling = false
+    if (term !== of) return
+    for (const [key, before] of of.told) {
+      const all = of.room.results().filter(({ registries }) => registries.includes(key))
+      const failed = all.filter(({ outcome }) => outcome === 'failed' || outcome === 'foreign').length
+      if (before.total === all.length && before.failed === failed) continue
+      of.told.set(key, { seq: before.seq, total: all.length, failed })
+      fleet.mirrored(key, { seq: before.seq, total: all.length, failed })
+    }
+  }
+
+  function begin(): Term {
+    const made: Term = {
+      room: parts.makeRoom(() => {
+        if (made.isRetelling || term !== made) return
+        made.isRetelling = true
+        behind(() => retell(made))
+      }),
+      ended: new AbortController(),
+      told: new Map(),
+      isRetelling: false,
+    }
+    return made
   }
 
   async function ask(key: string, signal: AbortSignal): Promise<MirrorResult[]> {
@@ -92,7 +124,7 @@ export function electMirror(parts: {
       before?.ended.abort()
       if (before !== undefined) behind(() => before.room.close())
       if (!leads || closing.signal.aborted) return
-      const made = { room: parts.makeRoom(), ended: new AbortController() }
+      const made = begin()
       term = made
       made.room.start()
       for (const key of keys) behind(() => write(made.room, key, made.ended.signal))
