@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { Followed } from '../followed-files.ts'
@@ -13,6 +13,7 @@ import { type Egress, straight } from './egress.ts'
 import { boundIdle } from './idle.ts'
 import { insideOf } from './inner-agent.ts'
 import { createNameCheck } from './name-check.ts'
+import { authoritiesWith, trusting } from './trust.ts'
 import { throughProxy } from './tunnel-agent.ts'
 
 /** RFC 8305 § 5: how long one address is waited for before the next is tried beside it. */
@@ -62,7 +63,7 @@ export function createAgents(registry: Registry, surroundings: Surroundings = {}
   const { limits, upstream } = registry
   const isAllowed = addressCheck(registry.allowAddresses)
   const checkName = createNameCheck(isAllowed, lookup)
-  const secureContext = secureContextOf(registry)
+  const secureContext = registry.ca === undefined ? undefined : trusting(registry.ca)
   const secureOfRegistry = secureTo(registry, secureContext, certificates?.of(registry))
   const made: http.Agent[] = []
 
@@ -116,15 +117,6 @@ export function createAgents(registry: Registry, surroundings: Surroundings = {}
   }
 }
 
-/** One for all connections: reading the system's hundred authorities anew costs milliseconds each time. */
-function secureContextOf({ ca }: Registry): SecureContext | undefined {
-  return ca === undefined ? undefined : createSecureContext({ ca: authorities(ca) })
-}
-
-function authorities(ca: string): string[] {
-  return [...getCACertificates('default'), ca]
-}
-
 type SecureOfRegistry = () => { options: Secure; version: number }
 
 function secureTo(
@@ -136,7 +128,7 @@ function secureTo(
   if (clientCertificate !== undefined && certificate === undefined)
     throw new TypeError('a registry’s client certificate must be followed')
   const named = { rejectUnauthorized: true, ...(serverName !== undefined && { servername: serverName }) } as const
-  const trusted = ca === undefined ? {} : { ca: authorities(ca) }
+  const trusted = ca === undefined ? {} : { ca: authoritiesWith(ca) }
   const asWith = (pair: KeyPair): Secure => ({
     ...named,
     secureContext: createSecureContext({ ...contextOptions(pair), ...trusted }),

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, getCACertificates } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import { RegcreddError } from '../errors.ts'
 import { basicHeader } from './authorization.ts'
 import { reasonOf } from './connection-error.ts'
 import type { EgressProxy } from './egress.ts'
+import { trusting } from './trust.ts'
 
 const MAX_HEAD_BYTES = 16_384
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?\r\n/
@@ -64,7 +65,7 @@ function connectTo({ url, ca }: EgressProxy): Socket {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const place = { host, port: portOf(url), autoSelectFamily: true }
   if (url.protocol === 'http:') return connectTcp(place)
-  const trust = ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }
+  const trust = ca === undefined ? {} : { secureContext: trusting(ca) }
   return connectTls({ ...place, ...trust, ...(isIP(host) === 0 && { servername: host }), rejectUnauthorized: true })
 }
 
