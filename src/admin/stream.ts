@@ -47,7 +47,7 @@ export function createStreams(times: StreamTimes = usualTimes) {
           const name = isLast(value) ? 'end' : 'state'
           const isRoom = response.write(`event: ${name}\ndata: ${JSON.stringify(toJson(value))}\n\n`)
           if (isLast(value) || ended.signal.aborted) break
-          if (!isRoom) await drained(response, times.slowReaderMs)
+          if (!isRoom) await drained(response, times.slowReaderMs, ended.signal)
         }
         if (!response.headersSent) begin(response)
         response.end()
@@ -70,10 +70,7 @@ function begin(response: ServerResponse): void {
   response.flushHeaders()
 }
 
-/** Rejects when the reader goes away, or makes no room in time. */
-async function drained(response: ServerResponse, timeoutMs: number): Promise<void> {
-  const stop = new AbortController()
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)])
-  response.once('close', () => stop.abort())
-  await once(response, 'drain', { signal })
+/** Rejects when the signal is aborted, as when the reader goes away, or when he makes no room in time. */
+async function drained(response: ServerResponse, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  await once(response, 'drain', { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
 }

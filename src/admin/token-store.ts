@@ -22,7 +22,10 @@ export interface TokenStore {
   list(): TokenRecord[]
   /** Durable when it resolves. @throws TOKEN_LIMIT, TOKENS_UNAVAILABLE, BODY_INVALID for an id that there is already */
   add(token: NewToken): Promise<TokenRecord>
-  /** Good for nothing at once, and for ever when it resolves. @throws TOKEN_NOT_FOUND, and TOKENS_UNAVAILABLE: it comes back with the next start then */
+  /**
+   * Good for nothing at once, and for ever when it resolves. @throws TOKEN_NOT_FOUND, and TOKENS_UNAVAILABLE: it is still listed then, is to be revoked
+   * once more, and would come back with the next start
+   */
   revoke(id: string): Promise<TokenRecord>
   /** Whom the token that was shown lets in. @throws TOKEN_REFUSED, TOKEN_EXPIRED, TOKENS_UNAVAILABLE */
   check(shown: string): TokenHolder
@@ -94,7 +97,7 @@ export function createTokenStore(
   }
 
   return {
-    list: () => [...good().values()].filter(({ id }) => !revoked.has(id)).map(describe),
+    list: () => [...good().values()].map(describe),
 
     add: ({ ttlSeconds, ...token }) =>
       change((before) => {
@@ -113,7 +116,7 @@ export function createTokenStore(
 
     async revoke(id) {
       const found = good().get(id)
-      if (found === undefined || revoked.has(id)) throw new RegcreddError('TOKEN_NOT_FOUND')
+      if (found === undefined) throw new RegcreddError('TOKEN_NOT_FOUND')
       revoked.add(id)
       return change((before) => ({ after: before, result: describe(found) }))
     },

@@ -62,7 +62,8 @@ async function startTls(
   const refusals = createRefusals((detail) => audit.event({ type: 'admin.refused', detail }), nowMs)
   stack.defer(() => refusals.close())
   const door = createTokenDoor({ hosts, tokens: parts.tokens, failures: createFailureLimit(nowMs), refusals })
-  const listener = await listenTls(createAdminApp(parts, door), { listen, pairs })
+  // Streams of its own: callers from elsewhere must not use up those of the socket.
+  const listener = await listenTls(createAdminApp({ ...parts, streams: createStreams() }, door), { listen, pairs })
   log.info({ adminTls: `${listen.host}:${listener.port}` }, 'the admin API listens')
   return listener
 }

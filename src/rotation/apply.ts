@@ -65,7 +65,9 @@ export async function applyOnce(
 async function adoptMade(run: Run, made: Made): Promise<void> {
   const { parts, key, id, signal } = run
   const store = () => parts.keychain.update(key, (before) => adopt(before, id, made, parts.now()))
-  await patiently(parts, key, id, () => journalled(parts, 'adopt', subjectOf(run), store), signal)
+  const adopted = await patiently(parts, key, id, () => journalled(parts, 'adopt', subjectOf(run), store), signal)
+  // It is lost with this process, so the hook must be known as one to be run again.
+  if (adopted === undefined) throw new RegcreddError('SHUTTING_DOWN', 'what the hook has made could not be stored')
 }
 
 function inputOf({ key, id }: Run, pending: Version, current: Version): HookInput {

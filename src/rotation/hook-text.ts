@@ -5,7 +5,9 @@ type Made = NonNullable<Extract<HookEnd, { outcome: 'done' }>['made']>
 
 const PREFIX = 'note: '
 const MAX_NOTE = 160
-const MAX_SECRET = 64 * 1024
+/** What Basic authentication can carry: a colon ends the username, and registries take no NUL or line break. */
+const USERNAME = /^[^:\u0000-\u001f\u007f-\u009f]{1,255}$/
+const SECRET = /^[^\0\r\n]+$/
 /** Shorter pieces of a secret would be found in ordinary words. */
 const PIECE = 6
 /** A run of characters that could be a key or a token of the hook's own. */
@@ -27,8 +29,8 @@ export function readAnswer(stdout: string): Made | undefined | 'malformed' {
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) return 'malformed'
   const { secret, username, expiresAt, ...rest } = answer as Record<string, unknown>
   if (Object.keys(rest).length > 0) return 'malformed'
-  if (typeof secret !== 'string' || secret === '' || secret.length > MAX_SECRET) return 'malformed'
-  if (username !== undefined && (typeof username !== 'string' || username === '')) return 'malformed'
+  if (typeof secret !== 'string' || !secret.isWellFormed() || !SECRET.test(secret)) return 'malformed'
+  if (username !== undefined && (typeof username !== 'string' || !USERNAME.test(username))) return 'malformed'
   if (expiresAt !== undefined && (typeof expiresAt !== 'string' || Number.isNaN(Date.parse(expiresAt))))
     return 'malformed'
   return {

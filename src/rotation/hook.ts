@@ -36,7 +36,7 @@ export const runHook: RunHook = async (hook, input, signal) => {
   const exit = await exitOf(child, limit)
   killGroup(child)
   const [stdout, stderr] = output.map((read) => read())
-  return endOf(exit, { stdout: stdout ?? '', stderr: stderr ?? '' }, input, hook.timeoutMs, signal)
+  return endOf(exit, { stdout, stderr: stderr ?? '' }, input, hook.timeoutMs, signal)
 }
 
 function exitOf(child: Child, limit: AbortSignal): Promise<Exit | 'cut off'> {
@@ -62,7 +62,8 @@ function killGroup({ pid }: Child): void {
   }
 }
 
-function bounded(stream: Readable): () => string {
+/** What a stream has given at last; `undefined` where that was more than may be. */
+function bounded(stream: Readable): () => string | undefined {
   const chunks: Buffer[] = []
   let sizeBytes = 0
   stream.on('error', () => undefined)
@@ -73,13 +74,13 @@ function bounded(stream: Readable): () => string {
   })
   return () => {
     stream.destroy()
-    return sizeBytes > MAX_OUTPUT_BYTES ? '' : Buffer.concat(chunks).toString('utf8')
+    return sizeBytes > MAX_OUTPUT_BYTES ? undefined : Buffer.concat(chunks).toString('utf8')
   }
 }
 
 function endOf(
   exit: Exit | 'cut off',
-  output: { stdout: string; stderr: string },
+  output: { stdout: string | undefined; stderr: string },
   input: HookInput,
   timeoutMs: number,
   stopping: AbortSignal,
@@ -95,7 +96,7 @@ function endOf(
   if (exit.code === EXIT_REFUSED) return { outcome: 'refused', note }
   if (exit.code !== 0) return { outcome: 'unknown', isInFlight: false, note }
   if (input.action === 'retire') return { outcome: 'done', made: undefined, note }
-  const answer = readAnswer(output.stdout)
+  const answer = output.stdout === undefined ? 'malformed' : readAnswer(output.stdout)
   if (answer === 'malformed') {
     return { outcome: 'unknown', isInFlight: false, note: `${note}; what it printed is not the JSON that it may be` }
   }

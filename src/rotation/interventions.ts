@@ -9,6 +9,7 @@ import { type Found, find } from './find.ts'
 import type { RotationParts } from './parts.ts'
 import { abort, findRotation, resolve, stage } from './plan.ts'
 import { describeProbes, probeAll, tryVersion } from './probe.ts'
+import { openActs } from './reconcile.ts'
 import type { RollbackRequest } from './rotations.ts'
 import { act, stateIn } from './run.ts'
 import { refuseElsewhere } from './whose.ts'
@@ -26,10 +27,15 @@ export async function abortOnRequest(
   const found = await find(parts, id)
   const { key, record } = found
   if (record.state === 'ABORTED') return found
+  if (record.state !== 'STAGED' && record.state !== 'STUCK') {
+    throw new RegcreddError('ROTATION_SETTLED', 'it was committed')
+  }
   await refuseElsewhere(parts, record, signal)
   const isDriven = record.state === 'STAGED'
-  const mayBeApplied = record.state === 'STUCK' || (record.way !== 'provided' && parts.policyOf(key).hook !== undefined)
-  if (mayBeApplied) {
+  if (record.state === 'STUCK' || (record.way ?? 'provided') !== 'provided') {
+    // Before it is stopped: that would kill a hook half-way.
+    if (mayStillChange(parts, record))
+      throw new RegcreddError('ROTATION_APPLIED', 'its hook may still change something')
     await driver.stop(id)
     if (!(await isCurrentGood(parts, id, signal))) {
       if (isDriven) driver.drive(key, id, 'resumed')
@@ -51,10 +57,20 @@ export async function abortOnRequest(
   }
 }
 
+/** Whether a hook is running, or one that was cut off may have sent what the registry has not done yet. */
+function mayStillChange({ journal, now }: RotationParts, { id, deadline, state }: RotationRecord): boolean {
+  const records = journal.of(id)
+  if (openActs(records).includes('apply')) return true
+  return state === 'STAGED' && pastOf(records).isInFlight && now().getTime() < Date.parse(deadline)
+}
+
 /** Whether PENDING may be dropped: no hook has begun to put something else into CURRENT's place, or CURRENT is seen to work. */
 async function isCurrentGood(parts: RotationParts, id: string, signal: AbortSignal): Promise<boolean> {
   const { key, stored, record } = await find(parts, id)
-  if (record.state === 'STAGED' && pastOf(parts.journal.of(id)).last === undefined) return true
+  if (mayStillChange(parts, record)) return false
+  const records = parts.journal.of(id)
+  // A journal that knows nothing of it, because it was lost, says nothing of a hook.
+  if (record.state === 'STAGED' && records.length > 0 && pastOf(records).last === undefined) return true
   const verdict = await tryVersion({ parts, key, id, signal }, stored, 'current')
   return verdict.outcome === 'accepted'
 }

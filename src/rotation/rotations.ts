@@ -37,7 +37,7 @@ export interface Rotations {
   follow(id: string, signal: AbortSignal): AsyncIterable<Rotation>
   /**
    * Drops PENDING; CURRENT stays. Aborting twice is no error. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED after the commit, ROTATION_ELSEWHERE, and ROTATION_APPLIED where
-   * a hook has begun to change the registry's password and CURRENT is not seen to work: it goes on then.
+   * a hook has begun to change the registry's password and is still at it, or CURRENT is not seen to work: it goes on then.
    */
   abort(id: string, actor: Actor): Promise<Rotation>
   /**

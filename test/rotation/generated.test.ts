@@ -6,7 +6,7 @@ import { versionOf } from '../../src/keychain/credential.ts'
 import { alphabets, generateSecret } from '../../src/rotation/generate.ts'
 import type { HookEnd, HookInput } from '../../src/rotation/ports.ts'
 import { Secret } from '../../src/secret.ts'
-import { admin, type Bench, createBench, ended, KEY, login, newPassword } from './kit.ts'
+import { admin, type Bench, createBench, createMemoryJournal, ended, KEY, login, newPassword } from './kit.ts'
 
 const generate = (more: object = {}) => ({ ...newPassword('', more), secret: undefined })
 const done: HookEnd = { outcome: 'done', made: undefined, note: 'done' }
@@ -195,6 +195,86 @@ test('aborting before the hook has run drops PENDING; afterwards only where CURR
   await assert.rejects(bench.rotations.abort(id, admin), { code: 'ROTATION_APPLIED' })
   bench.registry.mood = 'up'
   assert.equal((await ended(bench.rotations, id)).state, 'GRACE', 'it goes on')
+})
+
+test('an abort kills no hook that is running, and drops nothing while what a killed one has sent may still come', async () => {
+  const began = Promise.withResolvers<AbortSignal>()
+  const hook = Promise.withResolvers<HookEnd>()
+  const bench = createBench({
+    runHook: (_hook, _input, signal) => {
+      began.resolve(signal)
+      return hook.promise
+    },
+  })
+  bench.policy.hook = { command: ['/hook'], timeoutMs: 1_000 }
+  await bench.rotations.replaceCredential(KEY, login('old'), 'required', admin)
+  const { id } = await bench.rotations.start(KEY, generate())
+  const signal = await began.promise
+  await assert.rejects(bench.rotations.abort(id, admin), { code: 'ROTATION_APPLIED' })
+  assert.equal(signal.aborted, false)
+  bench.registry.mood = 'hanging'
+  hook.resolve({ outcome: 'unknown', isInFlight: true, note: 'killed' })
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate()
+  bench.registry.mood = 'up'
+  await assert.rejects(bench.rotations.abort(id, admin), { code: 'ROTATION_APPLIED' }, 'although CURRENT works now')
+  assert.equal((await bench.keychain.get(KEY))?.pending, 'v2')
+  await bench.rotations.close()
+})
+
+for (const [what, lose] of [
+  ['the journal was lost', (bench: Bench) => ({ journal: createMemoryJournal(bench.time.now) })],
+  ['the hook is configured no more', (bench: Bench) => ({ journal: bench.parts.journal })],
+] as const) {
+  test(`a hook may have run, and ${what}: an abort drops PENDING only where CURRENT is seen to work`, async () => {
+    const { bench } = await withHook((_input, _run, bench) => {
+      bench.registry.mood = 'hanging'
+      return done
+    })
+    const { id } = await bench.rotations.start(KEY, generate())
+    for (let turn = 0; turn < 20 && bench.registry.mood === 'up'; turn += 1) await setImmediate()
+    await bench.rotations.close()
+    const later = createBench({ keychain: bench.keychain, ...lose(bench) })
+    later.registry.mood = 'down'
+    await assert.rejects(later.rotations.abort(id, admin), { code: 'ROTATION_APPLIED' })
+    later.registry.mood = 'up'
+    assert.equal((await later.rotations.abort(id, admin)).state, 'ABORTED')
+  })
+}
+
+test('a generated rotation that was committed is settled, whatever the registry says when somebody aborts it', async () => {
+  const { bench } = await withHook((input, _run, bench) => {
+    bench.registry.password = input.newSecret.reveal()
+    return done
+  })
+  const { id } = await bench.rotations.start(KEY, generate())
+  assert.equal((await ended(bench.rotations, id)).state, 'GRACE')
+  bench.registry.mood = 'down'
+  await assert.rejects(bench.rotations.abort(id, admin), { code: 'ROTATION_SETTLED' })
+})
+
+test('what the registry has made and could not be stored before the stop is made anew by the next process', async () => {
+  const { bench } = await withHook(() => {
+    bench.keychain.update = async () => {
+      throw new RegcreddError('KEYCHAIN_LOCKED')
+    }
+    return { outcome: 'done', made: { secret: new Secret('lost') }, note: 'made' }
+  })
+  const { get, update } = bench.keychain
+  const { id } = await bench.rotations.start(KEY, generate())
+  for (let turn = 0; turn < 200 && bench.faults.length === 0; turn += 1) await setImmediate()
+  await bench.rotations.close()
+  const later = createBench({
+    keychain: { ...bench.keychain, get, update },
+    journal: bench.parts.journal,
+    runHook: async () => {
+      later.registry.password = 'made again'
+      return { outcome: 'done', made: { secret: new Secret('made again') }, note: 'made' }
+    },
+  })
+  later.policy.hook = { command: ['/hook'], timeoutMs: 1_000 }
+  await later.rotations.resume()
+  assert.equal((await ended(later.rotations, id)).state, 'GRACE')
+  assert.equal(await currentOf(later), 'made again')
 })
 
 test('the same Idempotency-Key gives the same rotation although each generated password is another; another form is a conflict', async () => {

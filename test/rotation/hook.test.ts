@@ -126,6 +126,11 @@ test('a hook that floods its output is not kept, and that is no end of it', asyn
   assert.deepEqual(end, { outcome: 'refused', note: 'the hook ended with 77' })
 })
 
+test('an answer that is longer than is read is no answer, and not taken for none', async (t) => {
+  const { end } = await play(t, 'printf %s "{\\"secret\\":\\"$(head -c 20000 /dev/zero | tr "\\0" x)\\"}"')
+  assert.deepEqual([end.outcome, 'made' in end], ['unknown', false])
+})
+
 test('a hook that prints the secrets in any spelling does not get them into its note', async (t) => {
   const spellings = [
     `cat | tr -d '\\n'`,
@@ -174,6 +179,11 @@ test('an answer is taken only in its exact form, and nothing of another is kept'
     '{"secret":1}',
     '{"secret":"a","more":1}',
     '{"secret":"a","expiresAt":"soon"}',
+    '{"secret":"a\\n"}',
+    '{"secret":"\\ud800"}',
+    '{"secret":"a","username":"b:c"}',
+    '{"secret":"a","username":"b\\nc"}',
+    `{"secret":"a","username":"${'b'.repeat(256)}"}`,
   ])
     assert.equal(readAnswer(bad), 'malformed', bad)
 })

@@ -121,4 +121,12 @@ export const breaks: Break[] = [
     testFile: 'test/admin/real-answers.test.ts',
     test: 'logins, rotations, tokens, readings, and what is refused',
   },
+  {
+    name: 'admin: a token that could not be revoked for good is revoked once more',
+    file: 'src/admin/token-store.ts',
+    line: "if (found === undefined) throw new RegcreddError('TOKEN_NOT_FOUND')",
+    instead: "if (found === undefined || revoked.has(id)) throw new RegcreddError('TOKEN_NOT_FOUND')",
+    testFile: 'test/admin/token-store.test.ts',
+    test: 'a revoked token ends at once, also where the file cannot be written',
+  },
 ]

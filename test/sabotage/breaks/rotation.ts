@@ -123,5 +123,37 @@ export const breaks: Break[] = [
     testFile: 'test/rotation/crash.test.ts',
     test: 'a wrong password: killed at any point, it is brought to its end by the next process',
   },
+  {
+    name: 'rotation: an abort leaves a hook that is running alone',
+    file: 'src/rotation/interventions.ts',
+    line: "if (openActs(records).includes('apply')) return true",
+    instead: '',
+    testFile: 'test/rotation/generated.test.ts',
+    test: 'an abort kills no hook that is running, and drops nothing while what a killed one has sent may still come',
+  },
+  {
+    name: 'rotation: an abort believes no journal that was lost',
+    file: 'src/rotation/interventions.ts',
+    line: "if (record.state === 'STAGED' && records.length > 0 && pastOf(records).last === undefined) return true",
+    instead: "if (record.state === 'STAGED' && pastOf(records).last === undefined) return true",
+    testFile: 'test/rotation/generated.test.ts',
+    test: 'a hook may have run, and the journal was lost: an abort drops PENDING only where CURRENT is seen to work',
+  },
+  {
+    name: 'rotation: what the registry has made and nobody stored is made again',
+    file: 'src/rotation/apply.ts',
+    line: "if (adopted === undefined) throw new RegcreddError('SHUTTING_DOWN', 'what the hook has made could not be stored')",
+    instead: '',
+    testFile: 'test/rotation/generated.test.ts',
+    test: 'what the registry has made and could not be stored before the stop is made anew by the next process',
+  },
+  {
+    name: 'rotation: an answer of a hook that is too long is none',
+    file: 'src/rotation/hook.ts',
+    line: "const answer = output.stdout === undefined ? 'malformed' : readAnswer(output.stdout)",
+    instead: "const answer = readAnswer(output.stdout ?? '')",
+    testFile: 'test/rotation/hook.test.ts',
+    test: 'an answer that is longer than is read is no answer, and not taken for none',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
