@@ -16,6 +16,8 @@ export type Election = {
 
 /** Of its duration, what is left unused at the end: for a request that is sent in the last moment, and for clocks that run unequally fast. */
 const UNUSED = 0.25
+/** How often the Lease is looked at, as a part of its duration: often enough to lose none of two renewals, and no oftener, since many look. */
+const LOOK = { leading: 1 / 5, waiting: 1 / 3, watching: 3 / 5 }
 
 /**
  * Has one node of a fleet lead, by a Lease. No time of day is ever compared: whoever waits counts from when he himself saw the Lease change, and whoever
@@ -122,8 +124,11 @@ export function createElection(parts: {
         if (signal.aborted) break
         tell()
         const leftMs = validUntilMs - leaseMs * UNUSED - time.steadyMs()
-        const pauseMs = Math.min(spread(leaseMs / 5, time.random()), leftMs > 0 ? Math.max(leftMs, 1) : leaseMs)
-        await time.sleep(pauseMs, signal).catch(() => undefined)
+        const pauseMs = spread(
+          leaseMs * (leftMs > 0 ? LOOK.leading : LOOK[parts.stands ? 'waiting' : 'watching']),
+          time.random(),
+        )
+        await time.sleep(leftMs > 0 ? Math.min(pauseMs, leftMs) : pauseMs, signal).catch(() => undefined)
         tell()
       }
       await release()

@@ -110,7 +110,7 @@ test('a node that leaves gives the lease back, so that another leads at once', a
   await simulation.pass(1_000)
   await a.leave()
   assert.equal(a.mayWrite(), false)
-  await simulation.pass(5_000)
+  await simulation.pass(8_000)
   assert.equal(b.mayWrite(), true)
 })
 
@@ -121,8 +121,9 @@ test('a node that is not to write knows who does, and never leads', async (t) =>
   await simulation.pass(60_000)
   assert.deepEqual([b.mayWrite(), b.leader()], [false, undefined])
   join('a')
-  await simulation.pass(10_000)
+  await simulation.pass(15_000)
   assert.deepEqual([b.mayWrite(), b.leader()], [false, 'a'])
+  await simulation.pass(60_000, () => assert.equal(b.leader(), 'a'))
 })
 
 test('a leader that cannot reach the API stops before any other may begin', async (t) => {
