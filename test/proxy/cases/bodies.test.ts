@@ -79,28 +79,31 @@ test('case 38: a slow caller stops the registry, so that memory stays bounded, a
   assert.equal(got, size)
 })
 
-test('a caller that leaves in mid-blob ends the request at the registry', async (t) => {
-  const { registry, proxy, blobPath } = await start(t, { auth: 'basic' })
-  let isOver = false
-  registry.script = (request, response) => {
-    if (request.headers.authorization === undefined) return false
-    response.writeHead(200, { 'content-length': 1_000_000_000 })
-    response.write(BLOB)
-    response.on('close', () => {
-      isOver = true
-    })
-    return true
-  }
-  const request = httpRequest({ host: '127.0.0.1', port: proxy.port, path: blobPath, agent: false })
-  request.on('error', () => undefined)
-  request.end()
-  const [answer] = (await once(request, 'response')) as [IncomingMessage]
-  await once(answer, 'data')
-  request.destroy()
-  await eventually('the request at the registry ends', () => isOver)
-  await eventually('the exchange settles', () => proxy.ended.length === 1)
-  assert.equal(proxy.ended[0]?.outcome.complete, false)
-})
+for (const framing of ['with a length', 'in chunks'] as const) {
+  test(`a caller that leaves in mid-blob, ${framing}, ends the request at the registry, which is not blamed`, async (t) => {
+    const { registry, proxy, blobPath } = await start(t, { auth: 'basic' })
+    let isOver = false
+    registry.script = (request, response) => {
+      if (request.headers.authorization === undefined) return false
+      response.writeHead(200, framing === 'in chunks' ? {} : { 'content-length': 1_000_000_000 })
+      response.write(BLOB)
+      response.on('close', () => {
+        isOver = true
+      })
+      return true
+    }
+    const request = httpRequest({ host: '127.0.0.1', port: proxy.port, path: blobPath, agent: false })
+    request.on('error', () => undefined)
+    request.end()
+    const [answer] = (await once(request, 'response')) as [IncomingMessage]
+    await once(answer, 'data')
+    request.destroy()
+    await eventually('the request at the registry ends', () => isOver)
+    await eventually('the exchange settles', () => proxy.ended.length === 1)
+    const { complete, code } = proxy.ended[0]?.outcome ?? assert.fail()
+    assert.deepEqual([complete, code], [false, undefined])
+  })
+}
 
 test('a compressed body comes as it is, with its headers', async (t) => {
   const { registry, proxy, blobPath } = await start(t, { auth: 'none' })
