@@ -30,13 +30,18 @@ export async function ask(question: Question, signal: AbortSignal): Promise<Answ
   const either = AbortSignal.any([signal, deadline])
   for (let attempt = 1; ; attempt++) {
     const request = send(question, either)
+    let isAnswered = false
+    request.once('response', () => {
+      isAnswered = true
+    })
     try {
       // A request that waits for a connection ends only when it has got one, whatever its signal says.
       return await orAborted(answerOf(request, question), either)
     } catch (thrown) {
       if (signal.aborted) throw new RegcreddError('UPSTREAM_UNREACHABLE', 'the request was given up', { cause: thrown })
       if (deadline.aborted) throw new RegcreddError('UPSTREAM_TIMEOUT', undefined, { cause: thrown })
-      const isStaleSocket = request.reusedSocket && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET'
+      const isReset = (thrown as NodeJS.ErrnoException).code === 'ECONNRESET'
+      const isStaleSocket = request.reusedSocket && isReset && !isAnswered
       // A kept connection was being closed just then: nothing was answered, and asking again does no harm.
       if (!isStaleSocket || attempt > 1) throw toConnectionError(thrown)
     }

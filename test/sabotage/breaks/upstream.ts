@@ -234,4 +234,12 @@ export const breaks: Break[] = [
     testFile: 'test/upstream/tokens-warm.test.ts',
     test: 'a token that was fetched across a change of the credential is given to nobody later',
   },
+  {
+    name: 'ask: a login that was answered is not sent twice',
+    file: 'src/upstream/ask.ts',
+    line: 'const isStaleSocket = request.reusedSocket && isReset && !isAnswered',
+    instead: 'const isStaleSocket = request.reusedSocket && isReset',
+    testFile: 'test/upstream/ask.test.ts',
+    test: 'what was answered by halves is not asked again: a login would count twice',
+  },
 ]
