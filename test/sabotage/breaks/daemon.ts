@@ -37,8 +37,8 @@ export const breaks: Break[] = [
   {
     name: 'proxy: a login forgets what was refused',
     file: 'src/daemon/upstream.ts',
-    line: 'for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(name)',
-    instead: 'tokens.forgetRegistry(name)',
+    line: 'for (const memory of [tokens, breaker, rateLimits]) memory.forgetRegistry(registry)',
+    instead: 'tokens.forgetRegistry(registry)',
     testFile: 'test/daemon/held-back.test.ts',
     test: 'a password that the registry no longer takes is a warning with version and time, and a metric, until a login',
   },

@@ -254,7 +254,7 @@ export const breaks: Break[] = [
   {
     name: 'proxy: kept connections that were closed',
     file: 'src/proxy/relay.ts',
-    line: 'if (attemptsLeft > 0 && !signal.aborted && isStale(sent, error)) attempt(attemptsLeft - 1)',
+    line: 'if (attemptsLeft > 0 && isStale(sent, error)) attempt(attemptsLeft - 1)',
     instead: 'if (attemptsLeft < 0) attempt(0)',
     testFile: 'test/proxy/cases/bodies.test.ts',
     test: 'kept connections that registry and store close just as they are used again cost no pull',

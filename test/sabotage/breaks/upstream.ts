@@ -93,8 +93,8 @@ export const breaks: Break[] = [
   {
     name: 'case 31: one token request for all',
     file: 'src/upstream/tokens.ts',
-    line: 'const flight = flights.get(key) ?? fly(key, ask, scope)',
-    instead: 'const flight = fly(key, ask, scope)',
+    line: 'const flight = flights.get(key) ?? fly(key, ask, renewed, signal)',
+    instead: 'const flight = fly(key, ask, renewed, signal)',
     testFile: 'test/upstream/tokens.test.ts',
     test: 'case 31: fifty who ask at once share one request',
   },
