@@ -133,7 +133,7 @@ export const breaks: Break[] = [
     name: 'mtls: what has ended',
     file: 'src/proxy/tls-reasons.ts',
     line: 'if (isOver(ending) && !hasHeir) faults.push(line)',
-    instead: '',
+    instead: 'if (isOver(ending) && !hasHeir) faults.push()',
     testFile: 'test/proxy/tls-reasons.test.ts',
     test: 'a certificate that ends within 14 days is told ahead, and one that has ended is a fault',
   },
