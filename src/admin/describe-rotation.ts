@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { catalogue } from '../errors.ts'
 import type { DryRun } from '../rotation/dry-run.ts'
 import type { Rotation } from '../rotation/rotation.ts'
 import type { dryRun, rotation } from './answers.ts'
@@ -23,7 +24,7 @@ export function describeDryRun(found: DryRun): z.infer<typeof dryRun> {
     dryRun: true,
     ...rest,
     host: key,
-    refusals: refusals.map(({ code, detail }) => ({ code, detail: detail ?? null })),
+    refusals: refusals.map(({ code, detail }) => ({ code, detail: detail ?? catalogue[code].message })),
     current: current === undefined ? null : { ...current, detail: current.detail ?? null },
     forgotten: forgotten ?? null,
     hook: hook ?? null,

@@ -19,7 +19,7 @@ export type DryRunAnswer = {
 
 /** What a rotation would do, as a table; what would be refused comes first. */
 export function describeDryRun(found: DryRunAnswer, paint: Paint): string {
-  const { current, hook, pulls, kubernetes, forgotten } = found
+  const { current, pulls, kubernetes, forgotten } = found
   const refusals: Cell[][] = found.refusals.map(({ code, detail }) => [
     'refused',
     { text: detail === null ? code : `${code}: ${detail}`, tone: 'red' },
@@ -29,7 +29,7 @@ export function describeDryRun(found: DryRunAnswer, paint: Paint): string {
     ...refusals,
     ['in force', current === null ? '-' : `${current.version} of ${current.username}`],
     ['the registry says', current === null ? '-' : { text: current.verdict, tone: verdict }],
-    ['set there by', hook === null ? 'you' : `${hook.command}, at most ${hook.timeoutMs} ms`],
+    ['set there by', setBy(found)],
     ['verified at', found.canary ?? '/v2/'],
     ['dropped after', `${found.deadlineSeconds} s, if the registry does not accept it`],
     ['PREVIOUS is kept', `${found.graceSeconds} s${forgotten === null ? '' : `; ${forgotten} is forgotten`}`],
@@ -38,6 +38,11 @@ export function describeDryRun(found: DryRunAnswer, paint: Paint): string {
     ['nodes', kubernetes === null ? '-' : kubernetes.nodes.join(', ')],
   ]
   return table(['DRY RUN', `${found.host}, ${found.way}`], rows, paint)
+}
+
+function setBy({ hook, way }: DryRunAnswer): string {
+  if (hook !== null) return `${hook.command}, at most ${hook.timeoutMs} ms`
+  return way === 'provided' ? 'you' : '-'
 }
 
 function namesOf(secrets: MirroredSecret[]): string {

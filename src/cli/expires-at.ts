@@ -7,6 +7,7 @@ export function expiresAtOption(): Option {
 }
 
 function time(text: string): string {
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text)) return text
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)))
+    return text
   throw new InvalidArgumentError('It must be a time such as 2027-01-31T00:00:00Z.')
 }

@@ -2,7 +2,7 @@ import { type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
 import { type Credential, versionOf } from '../keychain/credential.ts'
 import type { Places, RotationParts } from './parts.ts'
 import { refuseWhileActive } from './plan.ts'
-import type { Verdict } from './ports.ts'
+import type { Hook, Verdict } from './ports.ts'
 import { tryVersion } from './probe.ts'
 import type { DryRunRequest } from './start-request.ts'
 
@@ -60,7 +60,7 @@ export async function dryRun(
     forgotten: stored?.previous,
     hook:
       isGenerated && policy.hook !== undefined
-        ? { command: policy.hook.command[0] ?? '', timeoutMs: policy.hook.timeoutMs }
+        ? { command: nameOf(policy.hook), timeoutMs: policy.hook.timeoutMs }
         : undefined,
     canary: policy.canary,
     deadlineSeconds: request.deadlineSeconds,
@@ -68,6 +68,12 @@ export async function dryRun(
     pulls: count === undefined ? undefined : { count, days: DAYS },
     kubernetes: await parts.placesOf?.(key),
   }
+}
+
+/** The program, and its script where it is an interpreter; what else it is given is nobody's business. */
+function nameOf({ command }: Hook): string {
+  const [program = '', script = ''] = command
+  return script.startsWith('/') ? `${program} ${script}` : program
 }
 
 async function refusalsOf(

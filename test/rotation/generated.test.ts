@@ -221,6 +221,24 @@ test('an abort kills no hook that is running, and drops nothing while what a kil
   await bench.rotations.close()
 })
 
+test('an abort kills no hook that is running, also where the deadline was none', async () => {
+  const began = Promise.withResolvers<AbortSignal>()
+  const hook = Promise.withResolvers<HookEnd>()
+  const runHook = (_hook: unknown, _input: unknown, signal: AbortSignal) => {
+    began.resolve(signal)
+    signal.addEventListener('abort', () => hook.resolve({ outcome: 'unknown', isInFlight: true, note: 'killed' }))
+    return hook.promise
+  }
+  const bench = createBench({ runHook })
+  bench.policy.hook = { command: ['/hook'], timeoutMs: 1_000 }
+  await bench.rotations.replaceCredential(KEY, login('old'), 'required', admin)
+  const { id } = await bench.rotations.start(KEY, generate({ deadlineSeconds: 0 }))
+  const signal = await began.promise
+  await assert.rejects(bench.rotations.abort(id, admin), { code: 'ROTATION_APPLIED' })
+  assert.equal(signal.aborted, false)
+  await bench.rotations.close()
+})
+
 for (const [what, lose] of [
   ['the journal was lost', (bench: Bench) => ({ journal: createMemoryJournal(bench.time.now) })],
   ['the hook is configured no more', (bench: Bench) => ({ journal: bench.parts.journal })],

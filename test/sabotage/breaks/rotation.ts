@@ -129,7 +129,7 @@ export const breaks: Break[] = [
     line: "if (openActs(records).includes('apply')) return true",
     instead: '',
     testFile: 'test/rotation/generated.test.ts',
-    test: 'an abort kills no hook that is running, and drops nothing while what a killed one has sent may still come',
+    test: 'an abort kills no hook that is running, also where the deadline was none',
   },
   {
     name: 'rotation: an abort believes no journal that was lost',
