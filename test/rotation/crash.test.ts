@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { scanJournal } from '../../src/rotation/journal-line.ts'
 import { scenarios } from './crash-scenarios.ts'
+import { memoryFolder } from './memory-folder.ts'
 
 const child = join(import.meta.dirname, 'crash-child.ts')
 const sources = join(import.meta.dirname, '../../src/rotation')
 // The same few files are compiled some hundred times.
-const compiled = mkdtempSync(join(tmpdir(), 'regcredd-crash-compiled-'))
+const compiled = mkdtempSync(join(memoryFolder, 'regcredd-crash-compiled-'))
 after(() => rmSync(compiled, { recursive: true }))
 /** Every point that some process has passed, and been killed before and after. */
 const passed = new Set<string>()
@@ -39,7 +39,7 @@ function runChild(folder: string, scenario: string, mode: 'run' | 'resume', at: 
 }
 
 async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'regcredd-crash-'))
+  const folder = await mkdtemp(join(memoryFolder, 'regcredd-crash-'))
   try {
     return await work(folder)
   } finally {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { RegcreddError } from '../../src/errors.ts'
 import { createJournal, type JournalFault, worthKeeping } from '../../src/rotation/journal.ts'
 import { type JournalEntry, scanJournal, toJournalLine } from '../../src/rotation/journal-line.ts'
+import { memoryFolder } from './memory-folder.ts'
 
 const now = () => new Date('2026-03-01T12:00:00.000Z')
 const entry = (act: string, rotation = 'r-1'): JournalEntry => ({ what: 'intent', key: 'reg.example', rotation, act })
@@ -18,7 +18,7 @@ async function openIn(folder: string, more: { maxBytes?: number } = {}) {
 }
 
 async function tempFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'regcredd-journal-'))
+  const folder = await mkdtemp(join(memoryFolder, 'regcredd-journal-'))
   t.after(() => rm(folder, { recursive: true }))
   return folder
 }
