@@ -166,11 +166,16 @@ export class LaneAnswer implements Receiver {
     return !this.#isBlocked
   }
 
-  /** libuv reads up to 2 MB of one socket before it looks at the next; among many streams others would wait for seconds for their first byte. */
+  /**
+   * libuv reads up to 2 MB of one socket before it looks at the next; among many streams others would wait for seconds for their first byte.
+   * A stream that must be content with little reads on only when its caller has taken all: node would let another 64 KiB gather first.
+   */
   #letOthersIn(): false {
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined
-      if (this.#mode === 'streaming' && !this.#isBlocked) this.#connection.resume()
+      if (this.#mode !== 'streaming' || this.#isBlocked) return
+      if ((this.#response?.writableLength ?? 0) > 0) this.#isBlocked = true
+      else this.#connection.resume()
     })
     return false
   }
@@ -196,20 +201,23 @@ export class LaneAnswer implements Receiver {
     for (const { slab, from, to } of ranges) {
       const piece = slab.bytes.subarray(from, to)
       this.#onPiece?.(piece)
-      isRoom = response.write(piece, () => writtenFrom(slab))
+      isRoom = response.write(piece, () => this.#wrote(slab, response))
     }
     if (this.#missing === 0) response.end()
-    else if (!isRoom && !this.#isBlocked) this.#waitForRoom(response)
+    else if (!isRoom && !this.#isBlocked) this.#waitForRoom()
   }
 
-  #waitForRoom(response: ServerResponse): void {
+  #waitForRoom(): void {
     this.#isBlocked = true
     this.#connection.pause()
-    response.once('drain', () => {
-      this.#isBlocked = false
-      this.#idle?.refresh()
-      if (this.#mode === 'streaming') this.#connection.resume()
-    })
+  }
+
+  #wrote(slab: Slab, response: ServerResponse): void {
+    writtenFrom(slab)
+    if (!this.#isBlocked || response.writableLength > 0) return
+    this.#isBlocked = false
+    this.#idle?.refresh()
+    if (this.#mode === 'streaming') this.#connection.resume()
   }
 
   #dropRanges(): void {

@@ -1,21 +1,27 @@
 import { Connection, type Place } from './connection.ts'
+import { Line } from './line.ts'
 
 const MAX_IDLE = 16
+/** So many connections to one registry are being made at a time: a cold burst is neither a storm there nor a stall of all other pulls here. */
+export const MAX_CONNECTING = 32
 /** A registry that moved is asked at its new address when the old connections have ended, however busy they were. */
 const LONGEST_LIFE_MS = 300_000
 
 export type PoolLimits = { maxConnections: number; idleTimeoutMs: number; longestLifeMs?: number }
 
 type Idle = { connection: Connection; timer: NodeJS.Timeout }
-type Waiting = { resolve: () => void; reject: (error: unknown) => void }
 
 /** The lane's connections to one registry: kept for the next request, limited in number; who finds none free waits in line. */
 export class Pool {
   readonly #place: Place
   readonly #limits: PoolLimits
   readonly #idle: Idle[] = []
-  readonly #waiting: Waiting[] = []
+  /** For one of the places. */
+  readonly #waiting = new Line<void>()
+  /** For the turn to connect, or for a connection that has become free before that. */
+  readonly #toConnect = new Line<Connection | undefined>()
   #busy = 0
+  #connecting = 0
 
   constructor(place: Place, limits: PoolLimits) {
     this.#place = place
@@ -24,11 +30,11 @@ export class Pool {
 
   /**
    * A connection for one request; `release` gives it back.
-   * @throws what `Connection.open` throws, and the signal's reason
+   * @throws what `Connection.open` throws, UPSTREAM_TIMEOUT where the turn to connect does not come, and the signal's reason
    */
   async take(signal: AbortSignal): Promise<Connection> {
     // Who is called from the line takes over the place of the one that left.
-    if (this.#busy >= this.#limits.maxConnections) await this.#wait(signal)
+    if (this.#busy >= this.#limits.maxConnections) await this.#waiting.wait(signal)
     else this.#busy += 1
     for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
       clearTimeout(last.timer)
@@ -36,7 +42,7 @@ export class Pool {
       last.connection.destroy()
     }
     try {
-      return await Connection.open(this.#place)
+      return await this.#connect(signal)
     } catch (error) {
       this.#left()
       throw error
@@ -44,15 +50,8 @@ export class Pool {
   }
 
   release(connection: Connection, outcome: 'free' | 'dead'): void {
-    if (outcome === 'free' && connection.isOpen && this.#idle.length < MAX_IDLE && this.#isYoung(connection)) {
-      connection.rest()
-      const timer = setTimeout(() => {
-        const place = this.#idle.findIndex((one) => one.connection === connection)
-        if (place !== -1) this.#idle.splice(place, 1)
-        connection.destroy()
-      }, this.#limits.idleTimeoutMs).unref()
-      this.#idle.push({ connection, timer })
-    } else connection.destroy()
+    if (outcome === 'free' && connection.isOpen && this.#isYoung(connection)) this.#keep(connection)
+    else connection.destroy()
     this.#left()
   }
 
@@ -67,23 +66,34 @@ export class Pool {
     return performance.now() - openedAtMs < (this.#limits.longestLifeMs ?? LONGEST_LIFE_MS)
   }
 
-  #left(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#busy -= 1
-    else next.resolve()
+  #keep(connection: Connection): void {
+    connection.rest()
+    if (this.#toConnect.call(connection)) return
+    if (this.#idle.length >= MAX_IDLE) {
+      connection.destroy()
+      return
+    }
+    const timer = setTimeout(() => {
+      const place = this.#idle.findIndex((one) => one.connection === connection)
+      if (place !== -1) this.#idle.splice(place, 1)
+      connection.destroy()
+    }, this.#limits.idleTimeoutMs).unref()
+    this.#idle.push({ connection, timer })
   }
 
-  #wait(signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const waiting: Waiting = { resolve, reject }
-    this.#waiting.push(waiting)
-    const leave = () => {
-      const place = this.#waiting.indexOf(waiting)
-      if (place === -1) return
-      this.#waiting.splice(place, 1)
-      reject(signal.reason)
+  async #connect(signal: AbortSignal): Promise<Connection> {
+    if (this.#connecting >= MAX_CONNECTING) {
+      const free = await this.#toConnect.wait(signal, this.#place.connectTimeoutMs)
+      if (free !== undefined) return free
+    } else this.#connecting += 1
+    try {
+      return await Connection.open(this.#place)
+    } finally {
+      if (!this.#toConnect.call(undefined)) this.#connecting -= 1
     }
-    signal.addEventListener('abort', leave, { once: true })
-    return promise.finally(() => signal.removeEventListener('abort', leave))
+  }
+
+  #left(): void {
+    if (!this.#waiting.call()) this.#busy -= 1
   }
 }

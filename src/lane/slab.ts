@@ -1,7 +1,7 @@
 /** What OpenSSL writes into and what is written to the caller in one piece; 64 to 256 KiB measured alike. */
 export const SLAB_BYTES = 131_072
-/** A caller that reads slowly holds two or three of them: a thousand such callers would hold a quarter of a gigabyte by large ones. */
-export const SMALL_SLAB_BYTES = 32_768
+/** One record of TLS. A caller that reads slowly holds two or three of them: a thousand such callers would hold a quarter of a gigabyte by large ones. */
+export const SMALL_SLAB_BYTES = 16_384
 /** So many streams are served at full speed; those beyond share what there is. */
 export const MAX_LARGE = 64
 const MAX_FREE = 64
