@@ -1,4 +1,5 @@
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { RegcreddError } from '../errors.ts'
 import { actorHeader } from './actor.ts'
 import { Refusal } from './refusal.ts'
@@ -11,11 +12,13 @@ export type AdminRequest = {
   body?: string
 }
 
+const DATA = 'data: '
+
 export type AdminClient = (request: AdminRequest) => Promise<unknown>
 
 /** A login waits for the registry, which may take its time. */
 const ANSWER_TIMEOUT_MS = 120_000
-const MAX_ANSWER_BYTES = 32 * 1024 * 1024
+const MAX_ANSWER_CHARACTERS = 32 * 1024 * 1024
 
 /**
  * Speaks to the daemon over its unix socket; gives the JSON of a good answer, `undefined` for an empty one.
@@ -23,15 +26,22 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024
  */
 export function adminClient(socketPath: string): AdminClient {
   return async (sent) => {
-    const { status, text } = await exchange(socketPath, sent)
-    const body = parse(text)
-    if (status < 200 || status > 299) throw new Refusal(status, body)
-    if (text !== '' && body === undefined) throw notOurs(socketPath)
-    return body
+    let text = ''
+    const status = await exchange(socketPath, sent, AbortSignal.timeout(ANSWER_TIMEOUT_MS), (piece) => {
+      text += piece
+      if (text.length > MAX_ANSWER_CHARACTERS) throw notOurs(socketPath)
+    })
+    return bodyOf(socketPath, status, text)
   }
 }
 
-function exchange(socketPath: string, sent: AdminRequest): Promise<{ status: number; text: string }> {
+/** Gives the status of an answer whose every piece was told. */
+async function exchange(
+  socketPath: string,
+  sent: AdminRequest,
+  signal: AbortSignal,
+  onPiece: (piece: string, answer: IncomingMessage) => void,
+): Promise<number> {
   const { method, path, body } = sent
   const headers = {
     accept: 'application/json',
@@ -40,22 +50,50 @@ function exchange(socketPath: string, sent: AdminRequest): Promise<{ status: num
     ...sent.headers,
   }
   // A connection of its own, so that nothing keeps the process alive afterwards.
-  const options = { socketPath, method, path, headers, agent: false, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }
-  return new Promise((resolve, reject) => {
-    const outgoing = request(options, (answer) => {
-      const chunks: Buffer[] = []
-      let sizeBytes = 0
-      answer.on('data', (chunk: Buffer) => {
-        sizeBytes += chunk.length
-        if (sizeBytes > MAX_ANSWER_BYTES) answer.destroy(notOurs(socketPath))
-        else chunks.push(chunk)
+  const outgoing = request({ socketPath, method, path, headers, agent: false, signal })
+  outgoing.end(body)
+  try {
+    const [answer] = (await once(outgoing, 'response')) as [IncomingMessage]
+    outgoing.on('error', () => undefined)
+    for await (const piece of answer.setEncoding('utf8')) onPiece(piece, answer)
+    return answer.statusCode ?? 0
+  } catch (thrown) {
+    throw connectionError(socketPath, thrown as NodeJS.ErrnoException)
+  }
+}
+
+function bodyOf(socketPath: string, status: number, text: string): unknown {
+  const body = parse(text)
+  if (status < 200 || status > 299) throw new Refusal(status, body)
+  if (text !== '' && body === undefined) throw notOurs(socketPath)
+  return body
+}
+
+/** Tells a resource as it is, and again whenever it changes, until the daemon ends its answer or the time is over. */
+export type AdminFollower = (path: string, forMs: number, onValue: (value: unknown) => void) => Promise<void>
+
+/** Follows a resource by its event stream (docs/api.md); a daemon that has none for it tells it once. Throws as `adminClient` does. */
+export function adminFollower(socketPath: string): AdminFollower {
+  return async (path, forMs, onValue) => {
+    const signal = AbortSignal.timeout(forMs)
+    let text = ''
+    let isStream = false
+    const sent: AdminRequest = { method: 'GET', path, headers: { accept: 'text/event-stream, application/json;q=0.5' } }
+    try {
+      const status = await exchange(socketPath, sent, signal, (piece, { headers }) => {
+        text += piece
+        if (text.length > MAX_ANSWER_CHARACTERS) throw notOurs(socketPath)
+        isStream = headers['content-type'] === 'text/event-stream'
+        if (!isStream) return
+        const lines = text.split('\n')
+        text = lines.pop() ?? ''
+        for (const line of lines) if (line.startsWith(DATA)) onValue(parse(line.slice(DATA.length)))
       })
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
-      answer.on('error', (cause) => reject(connectionError(socketPath, cause)))
-    })
-    outgoing.on('error', (cause) => reject(connectionError(socketPath, cause)))
-    outgoing.end(body)
-  })
+      if (!isStream) onValue(bodyOf(socketPath, status, text))
+    } catch (thrown) {
+      if (!signal.aborted) throw thrown
+    }
+  }
 }
 
 function jsonHeaders(body: string): Record<string, string> {

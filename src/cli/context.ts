@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { RegcreddError } from '../errors.ts'
 import { canonicalName } from '../registry/host.ts'
-import { type AdminClient, adminClient } from './admin-client.ts'
+import { type AdminClient, type AdminFollower, adminClient, adminFollower } from './admin-client.ts'
 import { type Paint, paintFor } from './terminal.ts'
 
 type GlobalOptions = { socket: string; config: string; json?: true }
@@ -9,6 +9,7 @@ type GlobalOptions = { socket: string; config: string; json?: true }
 /** What a command has at hand. */
 export type Context = {
   ask: AdminClient
+  follow: AdminFollower
   configPath: string
   isJson: boolean
   paint: Paint
@@ -24,6 +25,7 @@ export function contextOf(command: Command): Context {
   const paint = paintFor(process.stdout, process.env)
   return {
     ask: adminClient(socket),
+    follow: adminFollower(socket),
     configPath: config,
     isJson,
     paint,

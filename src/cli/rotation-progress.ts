@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../errors.ts'
 import type { Context } from './context.ts'
 import { exitCodes } from './exit-code.ts'
+import { Refusal } from './refusal.ts'
 import { type Cell, table } from './table.ts'
 import { type Paint, printable } from './terminal.ts'
 
@@ -24,21 +25,27 @@ export type RotationAnswer = {
   mirror: MirrorRow[]
 }
 
-const POLL_INTERVAL_MS = 500
+const LOOK_INTERVAL_MS = 500
+/** A stream is asked for anew after this, so that nobody waits on one that is dead. */
+const STREAM_MS = 20_000
 /** How long the daemon may be away, as while it restarts: it takes the rotation up again. */
-const MAX_SILENT_POLLS = 60
+const MAX_SILENT_LOOKS = 60
 /** A mirror that is slow does not hold up who rotates; the daemon goes on with it. */
 const MIRROR_PATIENCE_MS = 60_000
 const DEADLINE_GRACE_MS = 60_000
 
 export async function getRotation(ask: Context['ask'], id: string): Promise<RotationAnswer> {
-  return (await ask({ method: 'GET', path: `/v1/rotations/${encodeURIComponent(id)}` })) as RotationAnswer
+  return (await ask({ method: 'GET', path: pathOf(id) })) as RotationAnswer
+}
+
+function pathOf(id: string): string {
+  return `/v1/rotations/${encodeURIComponent(id)}`
 }
 
 /** Tells of every step and of what it waits for on stderr, until the rotation has ended or only a slow mirror is left. Gives what was last seen. */
 export async function followRotation(context: Context, started: RotationAnswer): Promise<RotationAnswer> {
   let seen = started
-  let silentPolls = 0
+  let silentLooks = 0
   let committedAtMs: number | undefined
   const tell = createTeller(context)
   tell(seen)
@@ -47,18 +54,29 @@ export async function followRotation(context: Context, started: RotationAnswer):
     if (seen.state === 'COMMITTED') committedAtMs ??= Date.now()
     if (committedAtMs !== undefined && Date.now() - committedAtMs > MIRROR_PATIENCE_MS) break
     if (committedAtMs === undefined && Date.now() > giveUpAtMs) break
-    await sleep(POLL_INTERVAL_MS)
-    const next = await getRotation(context.ask, seen.id).catch((thrown: unknown) => {
-      silentPolls += 1
-      if (!isUnreachable(thrown) || silentPolls > MAX_SILENT_POLLS) throw thrown
-      return undefined
-    })
-    if (next === undefined) continue
-    silentPolls = 0
-    tell(next)
-    seen = next
+    try {
+      await look(context, seen.id, (next) => {
+        silentLooks = 0
+        tell(next)
+        seen = next
+      })
+    } catch (thrown) {
+      silentLooks += 1
+      if (!isUnreachable(thrown) || silentLooks > MAX_SILENT_LOOKS) throw thrown
+    }
+    if (!hasEnded(seen)) await sleep(LOOK_INTERVAL_MS)
   }
   return seen
+}
+
+/** Tells each change for a while; where there are too many who follow, how it is now. */
+async function look(context: Context, id: string, onNews: (rotation: RotationAnswer) => void): Promise<void> {
+  try {
+    await context.follow(pathOf(id), STREAM_MS, (value) => onNews(value as RotationAnswer))
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal) || thrown.code !== 'TOO_MANY_STREAMS') throw thrown
+    onNews(await getRotation(context.ask, id))
+  }
 }
 
 /** Says each step once, in order, and each note that is new. */

@@ -181,7 +181,9 @@ export function activeRotation(stored: Credential | undefined): RotationRecord |
 /** Throws ROTATION_ACTIVE, naming it, while a rotation is under way. */
 export function refuseWhileActive(stored: Credential | undefined): void {
   const active = activeRotation(stored)
-  if (active !== undefined) throw new RegcreddError('ROTATION_ACTIVE', `rotation ${active.id}`)
+  if (active === undefined) return
+  const way = active.state === 'STUCK' ? ', which is STUCK: resolve it, or log in with what the registry accepts' : ''
+  throw new RegcreddError('ROTATION_ACTIVE', `rotation ${active.id}${way}`)
 }
 
 /** As `refuseWhileActive`, but a login is a way out of STUCK. */

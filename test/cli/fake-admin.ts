@@ -11,7 +11,7 @@ import { join } from 'node:path'
 
 export type Seen = { method: string; path: string; headers: IncomingHttpHeaders; body: unknown }
 /** `hangUp`: the connection ends without an answer, as when the daemon is restarted. */
-export type Reply = { status?: number; body?: unknown; text?: string; hangUp?: true }
+export type Reply = { status?: number; body?: unknown; text?: string; type?: string; hangUp?: true }
 export type Routes = Record<string, (seen: Seen) => Reply>
 
 export type FakeAdmin = { socket: string; folder: string; seen: Seen[]; routes: Routes; close(): Promise<void> }
@@ -36,7 +36,8 @@ export async function startFakeAdmin(routes: Routes = {}): Promise<FakeAdmin> {
     const reply = admin.routes[`${method} ${path}`]?.(seen) ?? problem(404, 'NOT_FOUND', 'there is no such resource')
     if (reply.hangUp) return void request.socket.destroy()
     const status = reply.status ?? 200
-    response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
+    const usual = status < 400 ? 'application/json' : 'application/problem+json'
+    response.writeHead(status, { 'content-type': reply.type ?? usual })
     response.end(reply.text ?? (reply.body === undefined ? undefined : JSON.stringify(reply.body)))
   })
   server.listen(socket)

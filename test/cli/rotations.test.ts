@@ -77,6 +77,30 @@ describe('rotate and rotation', () => {
     assert.match(stdout, /GRACE/)
   })
 
+  test('each state is told as the stream of the daemon tells it; one that breaks off is asked for again', async () => {
+    const event = (name: string, body: object) => `event: ${name}\ndata: ${JSON.stringify(body)}\n\n`
+    const streams = [
+      `:\n\n${event('state', rotation('STAGED'))}`,
+      event('state', rotation('APPLIED')) + event('end', mirrored),
+    ]
+    admin.routes['GET /v1/rotations/r-1'] = () => ({ text: streams.shift() ?? '', type: 'text/event-stream' })
+    const { code, stdout, stderr } = await regcredd(rotate, { stdin: 'x' })
+    assert.deepEqual([code, admin.seen.length], [0, 3])
+    assert.match(admin.seen[1]?.headers.accept ?? '', /^text\/event-stream/)
+    for (const state of WAY) assert.match(stderr, new RegExp(`^${state} `, 'm'))
+    assert.match(stdout, /GRACE/)
+  })
+
+  test('where too many follow, the state is asked for', async () => {
+    const busy = problem(503, 'TOO_MANY_STREAMS', 'as many event streams are open as there may be')
+    const bodies = [rotation('APPLIED'), mirrored]
+    admin.routes['GET /v1/rotations/r-1'] = ({ headers }) =>
+      headers.accept === 'application/json' ? { body: bodies.shift() } : busy
+    const { code, stderr } = await regcredd(rotate, { stdin: 'x' })
+    assert.equal(code, 0)
+    assert.match(stderr, /^APPLIED .*\n/m)
+  })
+
   test('an aborted rotation ends with 1 and says that the old password stays', async () => {
     admin.routes['GET /v1/rotations/r-1'] = answers([rotation('ABORTED', { code: 'CREDENTIAL_REFUSED' })])
     const { code, stdout, stderr } = await regcredd([...rotate, '--json'], { stdin: 'x' })

@@ -108,7 +108,7 @@ test('only a stuck rotation can be resolved', async () => {
 test('while a rotation is stuck there is no other, and a login with a password that works is a way out', async () => {
   const bench = createBench()
   const id = await stuck(bench)
-  await assert.rejects(bench.rotations.start(KEY, newPassword('x')), { code: 'ROTATION_ACTIVE' })
+  await assert.rejects(bench.rotations.start(KEY, newPassword('x')), { code: 'ROTATION_ACTIVE', detail: /STUCK/ })
   await bench.rotations.replaceCredential(KEY, login('a third one'), 'required', admin)
   const { state, code } = await bench.rotations.get(id)
   assert.deepEqual([state, code, await currentOf(bench)], ['ABORTED', 'NO_VERSION_WORKS', 'a third one'])

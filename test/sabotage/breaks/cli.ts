@@ -25,4 +25,20 @@ export const breaks: Break[] = [
     testFile: 'test/install/clients-show.test.ts',
     test: 'prints files, paths and fail-over without a daemon, and the token only on demand',
   },
+  {
+    name: 'cli: each state is told as it comes',
+    file: 'src/cli/admin-client.ts',
+    line: 'for (const line of lines) if (line.startsWith(DATA)) onValue(parse(line.slice(DATA.length)))',
+    instead: '',
+    testFile: 'test/cli/rotations.test.ts',
+    test: 'each state is told as the stream of the daemon tells it; one that breaks off is asked for again',
+  },
+  {
+    name: 'cli: where too many follow',
+    file: 'src/cli/rotation-progress.ts',
+    line: 'onNews(await getRotation(context.ask, id))',
+    instead: 'throw thrown',
+    testFile: 'test/cli/rotations.test.ts',
+    test: 'where too many follow, the state is asked for',
+  },
 ]
