@@ -10,6 +10,7 @@ const nameOf = (rotation) => `regcredd ${rotation}`
 
 await runHook(['url', 'project', 'group', 'token-file', 'days'], async (input, values) => {
   demand(values, 'url', 'token-file', values.group === undefined ? 'project' : 'group')
+  if (!/^[1-9][0-9]{0,3}$/.test(values.days ?? '1')) throw new HookFailure(REFUSED, '--days must be a whole number')
   const owner = values.group === undefined ? `projects/${id(values.project)}` : `groups/${id(values.group)}`
   const tokens = new URL(`/api/v4/${owner}/deploy_tokens`, values.url)
   const headers = { 'private-token': secretFrom(values['token-file']), 'content-type': 'application/json' }

@@ -24,11 +24,17 @@ export async function runHook(options, act) {
     const answer = await act(JSON.parse(readFileSync(0, 'utf8')), values)
     if (answer !== undefined) process.stdout.write(JSON.stringify(answer))
   } catch (thrown) {
-    const isOurs = thrown instanceof HookFailure
-    // The message of a stranger's error may quote what it stumbled over.
-    process.stderr.write(`note: ${isOurs ? thrown.message : 'the hook has a mistake'}\n`)
-    process.exitCode = isOurs ? thrown.exitCode : UNKNOWN
+    const { message, exitCode } = thrown instanceof HookFailure ? thrown : strange(thrown)
+    process.stderr.write(`note: ${message}\n`)
+    process.exitCode = exitCode
   }
+}
+
+/** The message of a stranger's error may quote what it stumbled over. */
+function strange({ code = '' }) {
+  if (code.startsWith('ERR_PARSE_ARGS')) return new HookFailure(REFUSED, 'an option that it does not know, or one without its value')
+  if (code === 'ERR_INVALID_URL') return new HookFailure(REFUSED, '--url is no URL')
+  return new HookFailure(UNKNOWN, 'the hook has a mistake')
 }
 
 /** A secret of the hook's own, from a file that only the daemon's user can read. */

@@ -24,16 +24,22 @@ export type JournalEntry = Omit<JournalRecord, 'n' | 'time'>
 
 const FIELDS = new Set(['n', 'time', 'what', 'key', 'rotation', 'act', 'state', 'outcome'])
 const WORD = /^[\x20-\x7e]{1,300}$/
+/** A host of 253 characters, a port, and a path of 255. */
+const KEY = /^[\x20-\x7e]{1,520}$/
 const CRC_DIGITS = 8
 
 /** `CRC-32 of the JSON, a space, the JSON, a line break`. Throws INTERNAL for an entry that is not as it must be: nothing slips in. */
 export function toJournalLine(record: JournalRecord): string {
   for (const [name, value] of Object.entries(record)) {
-    const isGood = FIELDS.has(name) && (name === 'n' ? Number.isSafeInteger(value) : WORD.test(String(value)))
+    const isGood = FIELDS.has(name) && isGoodValue(name, value)
     if (!isGood) throw new RegcreddError('INTERNAL', `a journal record with a bad ${FIELDS.has(name) ? name : 'field'}`)
   }
   const text = JSON.stringify(record)
   return `${crcOf(text)} ${text}\n`
+}
+
+function isGoodValue(name: string, value: string | number): boolean {
+  return name === 'n' ? Number.isSafeInteger(value) : (name === 'key' ? KEY : WORD).test(String(value))
 }
 
 /** The record of a line without its break; `undefined` for a line that is not one, whole and unchanged. */

@@ -131,3 +131,17 @@ test('a hook whose own secret cannot be read, or whose registry is away, changes
   const away = hook('harbor-robot.mjs', '--url', 'http://127.0.0.1:9', '--robot', '12', '--login-file', '/dev/null')
   assert.equal((await runHook(away, input(), signal)).outcome, 'retry')
 })
+
+for (const [args, note] of [
+  [['--urll', 'https://x'], 'an option that it does not know, or one without its value'],
+  [
+    ['--url', 'https://x', '--project', '1', '--token-file', '/dev/null', '--days', 'many'],
+    '--days must be a whole number',
+  ],
+  [['--url', 'x', '--project', '1', '--token-file', '/dev/null'], '--url is no URL'],
+] as const) {
+  test(`a hook that is configured with "${args.join(' ')}" changes nothing and says what is wrong`, async () => {
+    const end = await runHook(hook('gitlab-deploy-token.mjs', ...args), input(), signal)
+    assert.deepEqual([end.outcome, end.note], ['refused', `the hook ended with 77: ${note}`])
+  })
+}

@@ -149,11 +149,13 @@ test('a file that was moved away under the daemon is made anew', async (t) => {
 
 test('nothing but its own fields gets into a record, and no text with a line break or of any length', () => {
   const record = { n: 1, time: 't', ...entry('stage') }
+  assert.ok(toJournalLine({ ...record, key: `${'h'.repeat(253)}:65535/${'p'.repeat(255)}` }), 'the longest name')
   for (const bad of [
     { ...record, secret: 'x' },
     { ...record, act: 'a\nb' },
     { ...record, key: 'ü' },
     { ...record, act: 'x'.repeat(301) },
+    { ...record, key: 'x'.repeat(521) },
   ]) {
     assert.throws(
       () => toJournalLine(bad),
