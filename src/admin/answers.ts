@@ -121,6 +121,12 @@ export const mirror = z.strictObject({
   configured: z.boolean(),
   results: z.array(z.strictObject({ ...mirrorOutcome.shape, host: z.string(), at: time })),
   stale: z.boolean().describe('Some Secret may not hold what the keychain holds.'),
+  fleet: z
+    .strictObject({ node: z.string(), leader: z.string().nullable(), writes: z.boolean() })
+    .nullable()
+    .describe(
+      'This node, the one that writes the Secrets, and whether they are the same; `null` without a fleet. `results` has those that this node wrote.',
+    ),
 })
 
 export const kubernetesRights = z.strictObject({

@@ -5,11 +5,12 @@ export function addMirror(api: Api): void {
   addRoute(api, [
     endpoints.mirror,
     (_request, response) => {
-      const { configured, results, stale } = api.parts.mirror()
+      const { configured, results, stale, fleet } = api.parts.mirror()
       response.json({
         configured,
         results: results.map((result) => ({ ...result, detail: result.detail ?? null })),
         stale,
+        fleet: fleet === undefined ? null : { ...fleet, leader: fleet.leader ?? null },
       })
     },
   ])

@@ -5,7 +5,8 @@ import { table } from './table.ts'
 import type { Paint } from './terminal.ts'
 
 type Result = MirrorRow & { host: string; at: string; serviceAccounts?: { name: string; outcome: string }[] }
-type MirrorAnswer = { configured: boolean; stale: boolean; results: Result[] }
+type Writer = { node: string; leader: string | null; writes: boolean }
+type MirrorAnswer = { configured: boolean; stale: boolean; results: Result[]; fleet: Writer | null }
 
 export function addMirror(program: Command): void {
   program
@@ -18,8 +19,9 @@ export function addMirror(program: Command): void {
     })
 }
 
-function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Paint): string {
+function describeMirror({ configured, stale, results, fleet }: MirrorAnswer, paint: Paint): string {
   if (!configured) return 'no cluster is configured'
+  if (fleet !== null && !fleet.writes) return elsewhere(fleet, paint)
   const hasAccounts = results.some(({ serviceAccounts = [] }) => serviceAccounts.length > 0)
   const rows = results.map(({ host, namespace, secretName, outcome, serviceAccounts = [], at, detail }) => [
     host,
@@ -34,6 +36,12 @@ function describeMirror({ configured, stale, results }: MirrorAnswer, paint: Pai
   const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', ...accounts, 'AT', 'DETAIL']
   const verdict = verdictOf(results, stale, paint)
   return results.length === 0 ? verdict : [verdict, '', table(head, rows, paint)].join('\n')
+}
+
+/** A node that does not write knows nothing of the Secrets, and an empty table would look as if there were none. */
+function elsewhere({ node, leader }: Writer, paint: Paint): string {
+  if (leader === null) return paint('yellow', `${node} does not write the Secrets, and no node is known to`)
+  return `${node} does not write the Secrets; ${leader} does, and regcredd mirror there shows them`
 }
 
 /** A ServiceAccount that names the Secret needs no word. */

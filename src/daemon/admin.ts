@@ -97,6 +97,7 @@ function adminParts(
         (registries.length > 0 ? registries : ['-']).map((host) => ({ ...result, host, at: checkedAt })),
       ),
       stale: mirror.stale(),
+      fleet: status.fleet?.writer(),
     }),
     nodes: async () => status.fleet?.report(AbortSignal.timeout(CHECK_TIMEOUT_MS)),
     kubernetesCheck: () => mirror.check(AbortSignal.timeout(CHECK_TIMEOUT_MS)),

@@ -51,6 +51,8 @@ export type Fleet = {
   ): Promise<Credential | undefined>
   /** Whether this node may write the mirrored Secrets: to be asked right before each write. */
   mayWrite(): boolean
+  /** The node that writes them, as far as it is known, and whether that is this one; asks nothing. */
+  writer(): { node: string; leader: string | undefined; writes: boolean }
   /** Whether this node is the one to begin what nobody has asked for. Where no node mirrors, each may. */
   leads(): boolean
   /** Whether every live node that is to hold the credential holds this `seq` of it or a later one. False where that cannot be found out. */
@@ -164,6 +166,7 @@ export function createFleet(parts: FleetParts): Fleet {
       })
     },
     mayWrite: election.mayWrite,
+    writer: () => ({ node, leader: election.leader(), writes: election.mayWrite() }),
     leads: () => election.mayWrite() || (config.mirrors.length === 0 && election.leader() === undefined),
     async allAdopted(key, seq, signal) {
       const all = await nodes(signal)

@@ -45,6 +45,8 @@ test('one node writes the Secrets of tenants, for rotations on any; when it is k
   assert.match(JSON.stringify(rotated.body.mirror), /2 Secrets, written by the node that leads/)
   assert.deepEqual([await mirrored(api, 'team-a'), await mirrored(api, 'team-b')], ['rotated', 'rotated'])
   assert.deepEqual((await follower.rest('GET', '/v1/mirror')).body.results, [])
+  assert.match((await follower.cli(['mirror'])).stdout, new RegExp(`does not write the Secrets; ${name} does`))
+  assert.match((await leader.cli(['mirror'])).stdout, /^up to date\n\nREGISTRY +NAMESPACE/)
 
   const table = (await follower.cli(['status', '--fleet'])).stdout
   assert.match(table, /NODE +STATE +MIRROR +registry\.corp\.example\nnode-a +live .*\nnode-b +live/)
