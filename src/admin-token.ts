@@ -27,6 +27,11 @@ export function adminTokenId(text: string): string | undefined {
   return TOKEN.exec(text)?.[1]
 }
 
+/** Whether somebody meant such a token, well-formed or not. */
+export function isAdminTokenLike(text: string): boolean {
+  return text.startsWith('rcd_')
+}
+
 /** Unsalted and quick on purpose: nobody guesses 256 random bits. */
 export function hashAdminToken(text: string): Buffer {
   return createHash('sha256').update(text).digest()

@@ -131,6 +131,8 @@ export const catalogue = {
   },
   TOKEN_EXPIRED: { status: 401, message: 'the admin token has expired' },
   TOKEN_SCOPE_MISSING: { status: 403, message: 'the admin token does not open this' },
+  KUBERNETES_ACCESS_DENIED: { status: 403, message: 'the cluster gives this caller no right to that' },
+  KUBERNETES_AUTH_UNAVAILABLE: { status: 503, message: 'the cluster cannot be asked about this caller' },
   TOO_MANY_FAILURES: { status: 429, message: 'too many requests with a wrong token or none' },
   TOKENS_UNAVAILABLE: { status: 503, message: 'the file of the admin tokens cannot be used' },
   TOKEN_NOT_FOUND: { status: 404, message: 'there is no admin token with this id' },

@@ -24,9 +24,9 @@ export function refuseBrowsers(door: Door, request: Request): void {
 
 /** Lets nobody by who is no caller of this door. Throws as `Door.admit` and `refuseBrowsers` do. */
 export function enterBy(door: Door) {
-  return (request: Request, _response: Response, next: NextFunction): void => {
+  return async (request: Request, _response: Response, next: NextFunction): Promise<void> => {
     // First, so that what strangers send is held back and recorded as that, whatever else is wrong with it.
-    callers.set(request, door.admit(request))
+    callers.set(request, await door.admit(request))
     refuseBrowsers(door, request)
     next()
   }
@@ -37,10 +37,11 @@ export function callerOf(request: Request): Caller | undefined {
   return callers.get(request)
 }
 
-/** Who acts. On the socket the header `Regcredd-Actor` says so, and nothing proves it; a token's name is not the caller's to choose. Throws PARAMETER_INVALID. */
+/** Who acts. On the socket the header `Regcredd-Actor` says so, and nothing proves it; the name of a token or of a user of the cluster is not the caller's to choose. Throws PARAMETER_INVALID. */
 export function actorOf(request: Request): Actor {
   const caller = callers.get(request)
   if (caller?.via === 'token') return { via: `token:${caller.holder.id}`, name: caller.holder.name ?? undefined }
+  if (caller?.via === 'kubernetes') return { via: `kubernetes:${caller.user.name}`, name: undefined }
   const name = request.get('Regcredd-Actor')
   if (name !== undefined && !PRINTABLE.test(name)) {
     throw new RegcreddError('PARAMETER_INVALID', 'Regcredd-Actor must be 1 to 64 printable ASCII characters')

@@ -135,7 +135,7 @@ export const kubernetesRights = z.strictObject({
     z.strictObject({
       namespace: z.string().nullable().describe('`null`: in all namespaces.'),
       verb: z.string(),
-      resource: z.enum(['namespaces', 'secrets', 'serviceaccounts', 'leases']),
+      resource: z.enum(['namespaces', 'secrets', 'serviceaccounts', 'leases', 'tokenreviews', 'subjectaccessreviews']),
       name: z.string().nullable().describe('`null`: of any name.'),
       purpose: z.string(),
       allowed: z.boolean(),

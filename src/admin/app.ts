@@ -68,9 +68,10 @@ function logAnswer(parts: AdminParts, request: Request, response: Response, next
   next()
 }
 
-/** Who asked: the token that let him in, or on the socket his own word; nobody who was not let in. */
+/** Who asked: the token or the user of the cluster that was let in, or on the socket his own word; nobody who was not let in. */
 function actorText(request: Request): string | undefined {
   const caller = callerOf(request)
   if (caller === undefined) return undefined
+  if (caller.via === 'kubernetes') return `kubernetes:${caller.user.name}`
   return caller.via === 'token' ? `token:${caller.holder.id}` : request.get('Regcredd-Actor')?.slice(0, 64)
 }

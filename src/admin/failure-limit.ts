@@ -13,6 +13,8 @@ export type FailureLimit = {
    * addresses together sixty times).
    */
   failed(address: string): number | undefined
+  /** The seconds for which this address is to stay away. Counts nothing. */
+  held(address: string): number | undefined
 }
 
 /** Memory is bounded: whoever comes from more addresses than are kept meets the limit of all. `nowMs` is monotonic. */
@@ -37,7 +39,15 @@ export function createFailureLimit(nowMs: () => number): FailureLimit {
       const waits = [step(countOf(address), FAILURES_PER_ADDRESS, now), step(all, FAILURES_IN_ALL, now)].flatMap(
         (waitMs) => waitMs ?? [],
       )
-      return waits.length === 0 ? undefined : Math.max(1, Math.ceil(Math.max(...waits) / 1_000))
+      return longest(waits)
+    },
+    held(address) {
+      const now = nowMs()
+      const waits = [
+        left(counts.get(sourceOf(address)), FAILURES_PER_ADDRESS, now),
+        left(all, FAILURES_IN_ALL, now),
+      ].flatMap((waitMs) => waitMs ?? [])
+      return longest(waits)
     },
   }
 }
@@ -48,6 +58,14 @@ function step(count: Count, limit: number, nowMs: number): number | undefined {
   count.failures += 1
   if (count.failures === limit) count.untilMs = nowMs + WINDOW_MS
   return count.failures > limit ? count.untilMs - nowMs : undefined
+}
+
+function left(count: Count | undefined, limit: number, nowMs: number): number | undefined {
+  return count !== undefined && count.failures >= limit && nowMs < count.untilMs ? count.untilMs - nowMs : undefined
+}
+
+function longest(waitsMs: number[]): number | undefined {
+  return waitsMs.length === 0 ? undefined : Math.max(1, Math.ceil(Math.max(...waitsMs) / 1_000))
 }
 
 /** An IPv6 caller has a whole /64 to come from. */

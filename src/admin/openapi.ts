@@ -13,6 +13,8 @@ const BY_TLS: ErrorCode[] = [
   'TOKEN_REFUSED',
   'TOKEN_EXPIRED',
   'TOKEN_SCOPE_MISSING',
+  'KUBERNETES_ACCESS_DENIED',
+  'KUBERNETES_AUTH_UNAVAILABLE',
   'TOO_MANY_FAILURES',
   'TOKENS_UNAVAILABLE',
 ]
@@ -53,7 +55,8 @@ export function openApiDocument(version: string): Json {
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: 'By TLS alone: a token of `regcredd token create`. By the socket there is none.',
+          description:
+            'By TLS alone: a token of `regcredd token create`, or with `admin.kubernetesAuth` one of the cluster. By the socket there is none.',
         },
       },
     },

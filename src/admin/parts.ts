@@ -3,6 +3,7 @@ import type { Credential } from '../keychain/credential.ts'
 import type { OnAct } from '../rotation/acts.ts'
 import type { MirrorResult } from '../rotation/ports.ts'
 import type { Rotations } from '../rotation/rotations.ts'
+import type { KubernetesCallers } from './kubernetes-callers.ts'
 import type { Streams } from './stream.ts'
 import type { TokenStore } from './token-store.ts'
 
@@ -75,6 +76,8 @@ export type AdminParts = {
   credentialKeys: () => Promise<string[]>
   rotations: Rotations
   tokens: TokenStore
+  /** Absent: the cluster lets nobody in. */
+  kubernetesCallers?: KubernetesCallers
   /** Writes down what is done with tokens, as the rotations do for themselves. */
   onAct: OnAct
   streams: Streams

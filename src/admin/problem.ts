@@ -19,6 +19,7 @@ const CHALLENGES: Partial<Record<ErrorCode, string>> = {
   TOKEN_REFUSED: 'Bearer realm="regcredd"',
   TOKEN_EXPIRED: 'Bearer realm="regcredd", error="invalid_token"',
   TOKEN_SCOPE_MISSING: 'Bearer realm="regcredd", error="insufficient_scope"',
+  KUBERNETES_ACCESS_DENIED: 'Bearer realm="regcredd", error="insufficient_scope"',
 }
 
 const faults = new WeakMap<Response, RegcreddError>()

@@ -1,12 +1,15 @@
 import type { Express, Request, Response } from 'express'
-import { RegcreddError, toRegcreddError } from '../errors.ts'
+import { type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
 import { callerOf } from './access.ts'
 import type { Door } from './door.ts'
 import type { Endpoint } from './endpoint.ts'
+import { demandRight } from './kubernetes-rights.ts'
 import type { AdminParts } from './parts.ts'
 import { demandScope } from './token-scope.ts'
 
 export type Handler = (request: Request, response: Response) => Promise<void> | void
+
+const FORBIDDEN: ErrorCode[] = ['TOKEN_SCOPE_MISSING', 'KUBERNETES_ACCESS_DENIED']
 
 /** What the routes are added to. */
 export type Api = { app: Express; parts: AdminParts; door: Door }
@@ -45,10 +48,12 @@ async function authorize({ parts, door }: Api, endpoint: Endpoint, request: Requ
   if (caller?.via === 'socket') return
   if (caller === undefined) throw new RegcreddError('TOKEN_REFUSED')
   try {
-    demandScope(caller.holder.scopes, endpoint.openers, await registryOf(parts, endpoint, request))
+    const registry = await registryOf(parts, endpoint, request)
+    if (caller.via === 'token') demandScope(caller.holder.scopes, endpoint.openers, registry)
+    else await demandRight(parts.kubernetesCallers, caller.user, endpoint.name, registry)
   } catch (thrown) {
     const error = toRegcreddError(thrown)
-    if (error.code === 'TOKEN_SCOPE_MISSING') door.onForbidden(request, error)
+    if (FORBIDDEN.includes(error.code)) door.onForbidden(request, error, caller)
     throw thrown
   }
 }

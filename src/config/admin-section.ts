@@ -7,9 +7,12 @@ import type { ConfigFile } from './schema.ts'
 
 const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
 
+/** What the API server calls itself where nobody says otherwise. */
+const API_AUDIENCE = /^(?:https:\/\/)?kubernetes(?:\.default|$)/
+
 /** `taken` are the addresses of the other listeners. */
 export function resolveAdmin(
-  { socket, mode, group, tokensFile, tls }: ConfigFile['admin'],
+  { socket, mode, group, tokensFile, tls, kubernetesAuth }: ConfigFile['admin'],
   taken: (ListenAddress | undefined)[],
   readFile: ReadFile,
   report: Report,
@@ -17,7 +20,8 @@ export function resolveAdmin(
   checkSocket(socket, 'admin.socket', report)
   checkAbsolute(tokensFile, 'admin.tokensFile', report)
   const resolved = tls && resolveTls(tls, taken, readFile, report)
-  return { socket, mode: Number.parseInt(mode, 8), group, tokensFile, tls: resolved }
+  if (kubernetesAuth !== undefined) checkKubernetesAuth(kubernetesAuth, tls, report)
+  return { socket, mode: Number.parseInt(mode, 8), group, tokensFile, tls: resolved, kubernetesAuth }
 }
 
 function resolveTls(
@@ -36,6 +40,22 @@ function resolveTls(
   readCertificates(certFile, 'admin.tls.certFile', readFile, report)
   const hosts = tls.hosts.map((host, index) => resolveHost(host, `admin.tls.hosts[${index}]`, report))
   return listen && { listen, certFile, keyFile, hosts }
+}
+
+function checkKubernetesAuth(
+  { audience }: NonNullable<ConfigFile['admin']['kubernetesAuth']>,
+  tls: ConfigFile['admin']['tls'],
+  report: Report,
+): void {
+  const at = 'admin.kubernetesAuth'
+  if (tls === undefined) report(at, 'needs admin.tls', 'tokens are shown there; the socket asks for none')
+  if (API_AUDIENCE.test(audience)) {
+    report(
+      `${at}.audience`,
+      "is the API server's own, which every pod has a token for",
+      'take another, such as regcredd',
+    )
+  }
 }
 
 function isSame(one: ListenAddress | undefined, other: ListenAddress): boolean {

@@ -46,6 +46,9 @@ export type ListedRegistry = Registry & {
 /** The admin API's listener for callers from elsewhere; `hosts` are lower case, IPv6 without brackets. */
 export type AdminTls = { listen: ListenAddress; certFile: string; keyFile: string; hosts: string[] }
 
+/** Callers of the admin API by tokens of the cluster. */
+export type KubernetesAuth = NonNullable<ConfigFile['admin']['kubernetesAuth']>
+
 /** How the outside is reached. `proxy` is an origin; `ca` is PEM text. */
 export type EgressSetting = {
   proxy: URL | undefined
@@ -60,7 +63,14 @@ export type Config = {
   keychain: ConfigFile['keychain']
   proxy: Omit<ConfigFile['proxy'], 'listen'> & { listen: ListenAddress }
   health: { listen: ListenAddress }
-  admin: { socket: string; mode: number; group: string | undefined; tokensFile: string; tls: AdminTls | undefined }
+  admin: {
+    socket: string
+    mode: number
+    group: string | undefined
+    tokensFile: string
+    tls: AdminTls | undefined
+    kubernetesAuth: KubernetesAuth | undefined
+  }
   audit: ConfigFile['audit']
   rotation: ConfigFile['rotation']
   kubernetes: ConfigFile['kubernetes']

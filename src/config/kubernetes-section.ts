@@ -61,7 +61,9 @@ export const kubernetes = z.strictObject({
   mirrors: z
     .array(mirrorEntry)
     .default([])
-    .describe('Which credentials go into which Secrets. Empty only where there is a `fleet`.'),
+    .describe(
+      'Which credentials go into which Secrets. Empty only where there is a `fleet`, or `admin.kubernetesAuth`.',
+    ),
   owner: z
     .string()
     .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, 'must be letters, digits, `.`, `_` and `-`, at most 63')

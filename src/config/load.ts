@@ -64,7 +64,10 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const rotation = salvage(sections.rotation, file['rotation'])
   if (rotation !== undefined) checkAbsolute(rotation.journal, 'rotation.journal', report)
   const log = salvage(sections.log, file['log'])
-  const kubernetes = resolveKubernetes(file['kubernetes'], registries, readFile, report)
+  const isAsked = adminSection?.kubernetesAuth !== undefined
+  const kubernetes = resolveKubernetes(file['kubernetes'], { registries, isAsked }, readFile, report)
+  if (isAsked && file['kubernetes'] === undefined)
+    report('admin.kubernetesAuth', 'needs kubernetes.kubeconfig', 'which cluster is asked')
   const egress = resolveEgress(salvage(egressSection, file['egress']), readFile, report)
 
   if (problems.length > 0) return { problems: problems.sort(byPath) }
@@ -147,7 +150,7 @@ function resolveListen(text: string, at: string, report: Report): ListenAddress 
 
 function resolveKubernetes(
   value: unknown,
-  registries: (ListedRegistry | undefined)[] | undefined,
+  { registries, isAsked }: { registries: (ListedRegistry | undefined)[] | undefined; isAsked: boolean },
   readFile: ReadFile,
   report: Report,
 ): Config['kubernetes'] {
@@ -169,7 +172,7 @@ function resolveKubernetes(
     checkSecretName(name, `kubernetes.formerSecretNames[${index}]`, report)
   }
   const fleet = kubernetes?.fleet && resolveFleet(kubernetes.fleet, 'kubernetes.fleet', listed, report)
-  const isIdle = kubernetes !== undefined && kubernetes.mirrors.length === 0 && value['fleet'] === undefined
+  const isIdle = kubernetes !== undefined && !isAsked && kubernetes.mirrors.length === 0 && value['fleet'] === undefined
   if (isIdle && entries.length === 0) report('kubernetes.mirrors', 'names nothing to mirror, and there is no `fleet`')
   return kubernetes && { ...kubernetes, mirrors, fleet }
 }

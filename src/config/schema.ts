@@ -127,6 +127,20 @@ export const configFile = z.strictObject({
         })
         .optional()
         .describe('The same API for callers from elsewhere, such as CI jobs. Absent: the socket alone.'),
+      kubernetesAuth: z
+        .strictObject({
+          audience: z
+            .string()
+            .regex(/^[\x21-\x7e]{1,253}$/, 'must be 1 to 253 printable ASCII characters')
+            .describe(
+              'What a token must have been made for (`kubectl create token --audience`); one of this daemon alone keeps what it was shown from being of use elsewhere.',
+            ),
+          timeoutMs: z.int().min(1).max(10_000).default(3_000).describe('For one question to the API server.'),
+        })
+        .optional()
+        .describe(
+          'Lets in by `admin.tls` whom the cluster of `kubernetes.kubeconfig` knows (TokenReview), to what RBAC allows (SubjectAccessReview). Absent: tokens of `regcredd token create` alone.',
+        ),
     })
     .prefault({})
     .describe('The listener of the admin API and the command line.'),

@@ -16,6 +16,7 @@ import { createRefusals } from '../refusals.ts'
 import { canonicalName } from '../registry/host.ts'
 import type { Rotations } from '../rotation/rotations.ts'
 import { type StatusParts, statusOf } from '../status.ts'
+import { buildKubernetesCallers } from './kubernetes-callers.ts'
 import type { Base } from './part.ts'
 
 const CHECK_TIMEOUT_MS = 60_000
@@ -53,17 +54,24 @@ export async function startAdmin(base: Base, { status, rotations, pairs }: Parts
 }
 
 async function startTls(
-  { log, stack, nowMs }: Base,
+  base: Base,
   parts: AdminParts,
   { hosts, listen }: AdminTls,
   pairs: Followed<KeyPair>,
   { audit }: StatusParts,
 ): Promise<TlsListener> {
+  const { log, stack, nowMs } = base
   const refusals = createRefusals((detail) => audit.event({ type: 'admin.refused', detail }), nowMs)
   stack.defer(() => refusals.close())
-  const door = createTokenDoor({ hosts, tokens: parts.tokens, failures: createFailureLimit(nowMs), refusals })
+  const kubernetesCallers = buildKubernetesCallers(base)
+  const more = kubernetesCallers === undefined ? {} : { kubernetesCallers }
+  const failures = createFailureLimit(nowMs)
+  const door = createTokenDoor({ hosts, tokens: parts.tokens, failures, refusals, nowMs, ...more })
   // Streams of its own: callers from elsewhere must not use up those of the socket.
-  const listener = await listenTls(createAdminApp({ ...parts, streams: createStreams() }, door), { listen, pairs })
+  const listener = await listenTls(createAdminApp({ ...parts, ...more, streams: createStreams() }, door), {
+    listen,
+    pairs,
+  })
   log.info({ adminTls: `${listen.host}:${listener.port}` }, 'the admin API listens')
   return listener
 }
@@ -105,7 +113,8 @@ function adminParts(
     onAnswer: ({ error, ...line }) => {
       if (error === undefined) log.info(line, 'admin')
       // A stranger must not fill the log: the first few of a minute are told, and the audit counts the others.
-      else if (error.code === 'TOO_MANY_FAILURES') log.debug({ ...line, code: error.code }, 'admin')
+      else if (error.code === 'TOO_MANY_FAILURES' || error.code === 'KUBERNETES_AUTH_UNAVAILABLE')
+        log.debug({ ...line, code: error.code }, 'admin')
       else log.warn({ ...line, code: error.code, err: error }, 'admin')
     },
   }

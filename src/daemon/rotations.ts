@@ -5,6 +5,7 @@ import { electMirror } from '../fleet/elected-mirror.ts'
 import { fleetRights } from '../fleet/rights.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
 import { createMirror, type MirrorRoom, type MirrorStatus } from '../mirror/mirror.ts'
+import { callerRights } from '../mirror/rights.ts'
 import { runHook } from '../rotation/hook.ts'
 import { createJournal } from '../rotation/journal.ts'
 import { createRotations } from '../rotation/machine.ts'
@@ -67,7 +68,10 @@ function makeMirror(
     readCredential: (key) => keychain.get(key),
     time: realTime,
     ...(fleet !== undefined && { mayWrite: fleet.mayWrite }),
-    ...(kubernetes !== undefined && fleet !== undefined && { moreRights: fleetRights(kubernetes, fleet.node, listed) }),
+    moreRights: [
+      ...(kubernetes !== undefined && fleet !== undefined ? fleetRights(kubernetes, fleet.node, listed) : []),
+      ...(config.admin.kubernetesAuth === undefined ? [] : callerRights),
+    ],
     onChange: (status) => {
       onChange()
       log[NOTABLE.has(status.outcome) ? 'warn' : 'info']({ ...status }, 'mirror')

@@ -40,7 +40,7 @@ export function bulkRead(
 
 type Listing<T> = (
   name: string,
-  on: (namespace: string, found: T) => void,
+  on: (namespace: string, found: T | undefined) => void,
   signal: AbortSignal,
 ) => Promise<Answer<unknown>>
 
@@ -48,12 +48,17 @@ type Listing<T> = (
 type Followed<T> = (namespace: string) => Promise<{ value: T | undefined } | undefined>
 
 function followList<T>(
-  list: (on: (namespace: string, found: T) => void) => Promise<Answer<unknown>>,
+  list: (on: (namespace: string, found: T | undefined) => void) => Promise<Answer<unknown>>,
   onDown: (fault: Fault) => void,
 ): Followed<T> {
   const found = new Map<string, T>()
+  const tooLarge = new Set<string>()
   const waiting = new Map<string, (read: { value: T }) => void>()
   const ended = list((namespace, value) => {
+    if (value === undefined) {
+      tooLarge.add(namespace)
+      return
+    }
     found.set(namespace, value)
     waiting.get(namespace)?.({ value })
     waiting.delete(namespace)
@@ -68,6 +73,6 @@ function followList<T>(
     const early = new Promise<{ value: T }>((resolve) => waiting.set(namespace, resolve))
     const isListed = await Promise.race([early, ended])
     if (typeof isListed === 'object') return isListed
-    return isListed ? { value: found.get(namespace) } : undefined
+    return isListed && !tooLarge.has(namespace) ? { value: found.get(namespace) } : undefined
   }
 }

@@ -1,6 +1,7 @@
 import { type Fault, fault } from './fault.ts'
 import { spread } from './keep-up.ts'
-import type { Lists, Meta, Subject } from './lists.ts'
+import type { Lists } from './lists.ts'
+import type { Meta, Subject } from './objects.ts'
 import type { Time } from './time.ts'
 
 const FIRST_PAUSE_MS = 100

@@ -2,13 +2,21 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AgentOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
-import type { AuthorizationV1Api, Cluster, CoordinationV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
+import type {
+  AuthenticationV1Api,
+  AuthorizationV1Api,
+  Cluster,
+  CoordinationV1Api,
+  CoreV1Api,
+  KubeConfig,
+} from '@kubernetes/client-node'
 import { RegcreddError } from '../errors.ts'
 import { systemCode } from './fault.ts'
 
 export type Client = typeof import('@kubernetes/client-node')
 export type Connection = {
   api: CoreV1Api
+  authentication: AuthenticationV1Api
   authorization: AuthorizationV1Api
   coordination: CoordinationV1Api
   client: Client
@@ -44,6 +52,7 @@ export function openKubeconfig(path: string): Kubeconfig {
           kubeConfig,
           tokenFile,
           api: kubeConfig.makeApiClient(client.CoreV1Api),
+          authentication: kubeConfig.makeApiClient(client.AuthenticationV1Api),
           authorization: kubeConfig.makeApiClient(client.AuthorizationV1Api),
           coordination: kubeConfig.makeApiClient(client.CoordinationV1Api),
         }

@@ -2,30 +2,22 @@ import type { V1Secret, V1ServiceAccount } from '@kubernetes/client-node'
 import { foundAccountOf } from './accounts.ts'
 import { notTheApi, orAbsent, orSilent } from './api-answer.ts'
 import { type Call, raced } from './call.ts'
-import { type Answer, faultOf, statusFault } from './fault.ts'
+import { type Answer, faultOf } from './fault.ts'
 import type { Connection, Kubeconfig } from './kubeconfig.ts'
 import { linesOf } from './lines.ts'
-import { CREDENTIALS_ANNOTATION, OWNER_ANNOTATION, OWNER_LABEL } from './ownership.ts'
+import {
+  eventOf,
+  type Json,
+  listOf,
+  type Meta,
+  metaOf,
+  type Subject,
+  type WatchEvent,
+  WatchRefusal,
+} from './objects.ts'
 import type { Found } from './plan.ts'
 import { foundOf } from './secrets.ts'
 import type { FoundAccount } from './service-account.ts'
-
-/** What is listed and watched: namespaces, or one kind's objects of one name in the whole cluster or in one namespace. */
-export type Subject = { kind: 'namespaces' } | { kind: 'secrets' | 'serviceaccounts'; name: string; namespace?: string }
-
-/** What a watch tells of an object; never its content. `namespace` is empty for a namespace itself. */
-export type Meta = {
-  namespace: string
-  name: string
-  uid: string
-  resourceVersion: string
-  /** All of a namespace; of others those that are our signs, like the annotations. */
-  labels: Record<string, string>
-  annotations: Record<string, string>
-  terminating: boolean
-}
-
-export type WatchEvent = { type: 'set' | 'gone'; meta: Meta } | { type: 'bookmark'; resourceVersion: string }
 
 export type Lists = {
   /** Everything that there is now, and the version from which a watch goes on. */
@@ -42,22 +34,30 @@ export type Lists = {
   ): Promise<Answer<void>>
   /** One namespace as it is now; undefined where there is none. */
   namespace(name: string, signal: AbortSignal): Promise<Answer<Meta | undefined>>
-  /** Hands over each Secret of a name, with its content and its namespace, as its page comes; then says how that ended. */
-  secrets(name: string, on: (namespace: string, found: Found) => void, signal: AbortSignal): Promise<Answer<unknown>>
+  /**
+   * Hands over each Secret of a name, with its content and its namespace, as its page comes; then says how that ended. Undefined for one that is too
+   * large to be held together with thousands of others.
+   */
+  secrets(
+    name: string,
+    on: (namespace: string, found: Found | undefined) => void,
+    signal: AbortSignal,
+  ): Promise<Answer<unknown>>
   /** Each ServiceAccount of a name, likewise. */
   accounts(
     name: string,
-    on: (namespace: string, found: FoundAccount) => void,
+    on: (namespace: string, found: FoundAccount | undefined) => void,
     signal: AbortSignal,
   ): Promise<Answer<unknown>>
 }
 
-type Json = Record<string, unknown>
-
 const META_PAGE = 500
-/** Of whole Secrets, each of which may be 1 MiB long, made so by whoever may write it. */
 const CONTENT_PAGE = 100
-const MAX_PAGES = 1_000
+const MAX_PAGES = 5_000
+/** Whoever may write an object may make it more than 1 MiB long, and a page of those would be all the memory that there is: a smaller one is asked for then. */
+const MAX_PAGE_BYTES = 8 * 1024 * 1024
+/** Of an object whose content is held until its turn comes; room for a hundred logins. */
+const MAX_HELD_CHARS = 64 * 1024
 /** The server ends a watch after this time by itself; half of it is added by chance, as client-go does. */
 const WATCH_SECONDS = 300
 const META = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
@@ -73,14 +73,23 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
   ): Promise<Answer<{ items: T[]; resourceVersion: string }>> {
     const items: T[] = []
     let next: string | undefined
+    let size = limit
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const answer = await call(signal, async (connection, _options, limited) => {
-        const query = { limit: String(limit), ...(next !== undefined && { continue: next }) }
-        const response = await send(connection, subject, accept, query, limited)
-        const listed = listOf(JSON.parse(await response.text()))
+        const query = { limit: String(size), ...(next !== undefined && { continue: next }) }
+        const stream = await send(connection, subject, accept, query, limited)
+        const text = await textOf(stream)
+        if (text === undefined) return undefined
+        const listed = listOf(JSON.parse(text))
         return { ...listed, items: listed.items.map(read) }
       })
       if (!answer.ok) return orSilent(answer)
+      if (answer.value === undefined) {
+        if (size === 1) break
+        size = Math.ceil(size / 8)
+        continue
+      }
+      size = Math.min(size * 2, limit)
       items.push(...answer.value.items)
       next = answer.value.next
       if (next === undefined) return { ok: true, value: { items, resourceVersion: answer.value.resourceVersion } }
@@ -91,7 +100,7 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
   function each<Raw, T>(
     subject: Subject & { name: string },
     read: (raw: Raw, namespace: string) => T,
-    on: (namespace: string, found: T) => void,
+    on: (namespace: string, found: T | undefined) => void,
     signal: AbortSignal,
   ): Promise<Answer<unknown>> {
     const form = { accept: 'application/json', limit: CONTENT_PAGE }
@@ -101,7 +110,7 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
       (item) => {
         const { namespace, name } = metaOf(item, subject)
         if (name !== subject.name) throw notTheApi()
-        on(namespace, read(item as Raw, namespace))
+        on(namespace, JSON.stringify(item).length > MAX_HELD_CHARS ? undefined : read(item as Raw, namespace))
       },
       signal,
     )
@@ -119,9 +128,9 @@ export function listsOf(call: Call, kubeconfig: Kubeconfig): Lists {
       }
       try {
         await raced(signal, async () => {
-          const response = await send(await kubeconfig.connect(), subject, META, query, signal)
+          const stream = await send(await kubeconfig.connect(), subject, META, query, signal)
           on.sign()
-          for await (const line of linesOf(response.stream(), on.sign)) {
+          for await (const line of linesOf(stream, on.sign)) {
             on.event(eventOf(JSON.parse(line), subject))
           }
         })
@@ -151,7 +160,7 @@ async function send(
   accept: string,
   query: Record<string, string>,
   signal: AbortSignal,
-): Promise<{ text: () => Promise<string>; stream: () => ReadableStream<Uint8Array> }> {
+): Promise<ReadableStream<Uint8Array>> {
   const within = subject.kind !== 'namespaces' && subject.namespace !== undefined
   const path = within ? `namespaces/${subject.namespace}/${subject.kind}` : subject.kind
   const url = new URL(`${kubeConfig.getCurrentCluster()?.server.replace(/\/$/, '')}/api/v1/${path}`)
@@ -168,61 +177,17 @@ async function send(
   }
   const stream = answer.body.stream
   if (stream === undefined) throw notTheApi()
-  return { text: () => answer.body.text(), stream: () => stream() as ReadableStream<Uint8Array> }
+  return stream() as ReadableStream<Uint8Array>
 }
 
-class WatchRefusal extends Error {
-  readonly fault: ReturnType<typeof statusFault>
-
-  constructor(fault: ReturnType<typeof statusFault>) {
-    super(fault.detail)
-    this.fault = fault
+/** Undefined where there is more than a page may be long; no more of it is read then. */
+async function textOf(stream: ReadableStream<Uint8Array>): Promise<string | undefined> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of stream) {
+    sizeBytes += chunk.length
+    if (sizeBytes > MAX_PAGE_BYTES) return undefined
+    chunks.push(chunk)
   }
-}
-
-function eventOf({ type, object }: Json, subject: Subject): WatchEvent {
-  if (!isJson(object)) throw notTheApi()
-  if (type === 'ERROR') throw new WatchRefusal(statusFault(object))
-  if (type === 'BOOKMARK') {
-    const version = isJson(object['metadata']) ? object['metadata']['resourceVersion'] : undefined
-    if (typeof version !== 'string') throw notTheApi()
-    return { type: 'bookmark', resourceVersion: version }
-  }
-  if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') throw notTheApi()
-  return { type: type === 'DELETED' ? 'gone' : 'set', meta: metaOf(object, subject) }
-}
-
-function listOf(answer: unknown): { items: Json[]; resourceVersion: string; next: string | undefined } {
-  if (!isJson(answer) || !isJson(answer['metadata'])) throw notTheApi()
-  // Go writes an empty list of some kinds as null.
-  const items = answer['items'] ?? []
-  const { resourceVersion, continue: next } = answer['metadata']
-  if (!Array.isArray(items) || !items.every(isJson) || typeof resourceVersion !== 'string') throw notTheApi()
-  return { items, resourceVersion, next: typeof next === 'string' && next !== '' ? next : undefined }
-}
-
-/** Only what somebody asks for later: the labels of namespaces, and our signs on the others. There may be many thousands. */
-function metaOf({ metadata }: Json, { kind }: Subject): Meta {
-  if (!isJson(metadata)) throw notTheApi()
-  const { name, namespace = '', uid, resourceVersion, labels, annotations, deletionTimestamp } = metadata
-  if (typeof name !== 'string' || typeof namespace !== 'string') throw notTheApi()
-  if (typeof uid !== 'string' || typeof resourceVersion !== 'string') throw notTheApi()
-  const kept = (from: unknown, keys: string[]) =>
-    isJson(from)
-      ? Object.fromEntries(keys.flatMap((key) => (typeof from[key] === 'string' ? [[key, from[key]]] : [])))
-      : {}
-  return {
-    namespace,
-    name,
-    uid,
-    resourceVersion,
-    labels:
-      kind === 'namespaces' ? kept(labels, isJson(labels) ? Object.keys(labels) : []) : kept(labels, [OWNER_LABEL]),
-    annotations: kind === 'secrets' ? kept(annotations, [CREDENTIALS_ANNOTATION, OWNER_ANNOTATION]) : {},
-    terminating: deletionTimestamp !== undefined,
-  }
-}
-
-function isJson(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return Buffer.concat(chunks).toString('utf8')
 }

@@ -1,5 +1,6 @@
 import { createFollower, type Follower, type Following } from './follow.ts'
-import type { Lists, Meta, Subject } from './lists.ts'
+import type { Lists } from './lists.ts'
+import type { Meta, Subject } from './objects.ts'
 import type { Time } from './time.ts'
 
 /** What is known of the cluster from lists and watches; never an object's content. */

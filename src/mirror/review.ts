@@ -5,9 +5,16 @@ import type { Answer } from './fault.ts'
 export type Right = {
   namespace: string | undefined
   verb: string
-  resource: 'namespaces' | 'secrets' | 'serviceaccounts' | 'leases'
+  resource: 'namespaces' | 'secrets' | 'serviceaccounts' | 'leases' | 'tokenreviews' | 'subjectaccessreviews'
   /** Undefined: any name, as `create` needs it. */
   name: string | undefined
+}
+
+/** The API groups of those that are not of the core. */
+const GROUPS: Partial<Record<Right['resource'], string>> = {
+  leases: 'coordination.k8s.io',
+  tokenreviews: 'authentication.k8s.io',
+  subjectaccessreviews: 'authorization.k8s.io',
 }
 
 /** Asks the API server whether the kubeconfig's user has a right (SelfSubjectAccessReview, which everybody may make). */
@@ -19,7 +26,7 @@ export function reviewOf(call: Call): Review {
       const resourceAttributes = {
         verb,
         resource,
-        group: resource === 'leases' ? 'coordination.k8s.io' : '',
+        group: GROUPS[resource] ?? '',
         ...(namespace !== undefined && { namespace }),
         ...(name !== undefined && { name }),
       }

@@ -28,6 +28,12 @@ export function rightsOf({ mirrors, formerSecretNames }: NonNullable<Config['kub
   return [...new Map(needed.map((item) => [JSON.stringify(item.right), item])).values()]
 }
 
+/** What it takes to ask who a caller of the admin API is, and what he may do. */
+export const callerRights: Needed[] = [
+  one(undefined, 'create', 'tokenreviews', undefined, 'to know who a caller of the admin API is'),
+  one(undefined, 'create', 'subjectaccessreviews', undefined, 'to know what he may do'),
+]
+
 function rightsOfMirror(mirror: MirrorEntry, isWide: boolean): Needed[] {
   const places = isWide ? [undefined] : namedIn(mirror)
   return places.flatMap((namespace) => [

@@ -44,6 +44,7 @@ describe('a configuration that is good', () => {
       group: undefined,
       tokensFile: '/var/lib/regcredd/admin-tokens.json',
       tls: undefined,
+      kubernetesAuth: undefined,
     })
     assert.deepEqual(audit, { folder: '/var/log/regcredd', whenFull: 'closed' })
     assert.equal(kubernetes, undefined)

@@ -75,6 +75,7 @@ async function configure(
     registries?: Record<string, unknown>[]
     proxy?: Record<string, unknown>
     kubernetes?: Record<string, unknown>
+    admin?: Record<string, unknown>
   },
 ): Promise<void> {
   const file = JSON.parse(await readFile(daemon.configFile, 'utf8'))
@@ -85,6 +86,8 @@ async function configure(
     }))
   }
   Object.assign(file.proxy, fragment.proxy)
+  const kubernetesAuth = fragment.admin?.['kubernetesAuth']
+  if (kubernetesAuth !== undefined) Object.assign(file.admin, { kubernetesAuth })
   if (fragment.kubernetes !== undefined) {
     const { kubeconfig } = fragment.kubernetes
     const isPlaced = typeof kubeconfig === 'string' && kubeconfig.startsWith(daemon.folder)

@@ -168,7 +168,7 @@ describe('commands', () => {
     const kubernetes = await startKubeApiserver()
     t.after(() => kubernetes.close())
     const env = { KUBECONFIG: await kubernetes.kubeconfig('admin') }
-    await follow(t, 'docs/kubernetes.md', { env }, 'logged in')
+    await follow(t, 'docs/kubernetes.md', { env, tls: true }, 'logged in')
     const held = await kubernetes.kubectl(['-n', 'team-a', 'get', 'secret', 'regcred', '-o', 'jsonpath={.data}'])
     assert.match(held, /dockerconfigjson/)
     const handed = ['-n', 'team-a', 'get', 'secret', 'regcred-old', '-o', 'jsonpath={.metadata}']

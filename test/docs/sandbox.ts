@@ -9,6 +9,7 @@ import { mainPath } from '../cli/regcredd.ts'
 import { root } from '../design/project.ts'
 import { type Daemon, startDaemon } from '../helpers/daemon.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { needTool } from '../helpers/tools.ts'
 import type { Step } from './blocks.ts'
@@ -142,7 +143,9 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
 async function makeTls(folder: string) {
   const ca = await makeCa(folder)
   const { certFile, keyFile } = await makeServerCertificate(ca, folder, ['localhost'])
-  return { caFile: ca.certFile, config: { listen: '127.0.0.1:0', certFile, keyFile, hosts: ['localhost'] } }
+  // A port of its own, which stays the same when the daemon is started again.
+  const listen = `127.0.0.1:${await freePort()}`
+  return { caFile: ca.certFile, config: { listen, certFile, keyFile, hosts: ['localhost'] } }
 }
 
 const keyInPlace = ({ folder }: Daemon): [string, string] => [
