@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { toCanonical } from '../../src/fleet/canonical.ts'
-import { secretNameOf } from '../../src/fleet/names.ts'
+import { LEADER_LEASE, secretNameOf } from '../../src/fleet/names.ts'
 import { eventually } from '../helpers/daemon.ts'
 import { runKubectl, skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { sample } from '../keychain/sample.ts'
@@ -25,8 +25,8 @@ test('with the shipped policies a node logs in and rotates, and writes nothing e
   await api.kubectl(['create', 'namespace', 'team-a'])
   const token = (await api.kubectl(['create', 'token', 'leader', '-n', SYSTEM])).trim()
   const kubeconfig = await api.kubeconfig({ token })
-  const create = (object: object) =>
-    runKubectl([`--kubeconfig=${kubeconfig}`, 'create', '-f', '-'], JSON.stringify(object)).then(
+  const create = (object: object, by = kubeconfig) =>
+    runKubectl([`--kubeconfig=${by}`, 'create', '-f', '-'], JSON.stringify(object)).then(
       () => '',
       ({ stderr }: { stderr: string }) => stderr,
     )
@@ -65,6 +65,10 @@ test('with the shipped policies a node logs in and rotates, and writes nothing e
   const canonical = toCanonical('b.example', { credential: sample('b.example') }, SYSTEM)
   assert.match(await create({ ...canonical, metadata: { ...canonical.metadata, name: 'other' } }), /such a name/)
   assert.match(await create({ ...canonical, data: { ...canonical.data, more: '' } }), /no other data/)
+  const orphan = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '11111111-1111-1111-1111-111111111111' }
+  const owned = { ...canonical, metadata: { ...canonical.metadata, ownerReferences: [orphan] } }
+  assert.match(await create(owned), /adds no owners/)
+  assert.match(await create({ ...canonical, immutable: true }), /no Secret immutable/)
   const moved = { metadata: { annotations: { 'regcredd.io/registry': 'b.example' } } }
   const patched = await api
     .kubectl([
@@ -84,4 +88,18 @@ test('with the shipped policies a node logs in and rotates, and writes nothing e
       ({ stderr }: { stderr: string }) => stderr,
     )
   assert.match(patched, /forbidden|stays with its registry/)
+
+  const nodeToken = (await api.kubectl(['create', 'token', 'node', '-n', SYSTEM])).trim()
+  const nodeConfig = await api.kubeconfig({ token: nodeToken })
+  const lease = {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: LEADER_LEASE, namespace: SYSTEM },
+  }
+  await eventually(
+    'a node that may not lead cannot take the Lease of the leader',
+    async () => /none of those that may lead/.test(await create(lease, nodeConfig)),
+    20_000,
+  )
+  assert.match(await create(lease), /^$|already exists/)
 })

@@ -9,6 +9,13 @@ const REGISTRY = 'registry.corp.example'
 const USER = 'system:serviceaccount:regcredd:regcredd'
 const TEAMS: Mirrors = [{ registries: [REGISTRY], namespaces: ['team-*'], serviceAccounts: ['default'] }]
 const DATA = Buffer.from('{"auths":{}}').toString('base64')
+/** Of an object that does not exist: Kubernetes deletes what has it. */
+const OWNER_REFERENCE = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  name: 'gone',
+  uid: '11111111-1111-1111-1111-111111111111',
+}
 const SIGNS = {
   labels: { 'app.kubernetes.io/managed-by': 'regcredd' },
   annotations: { 'regcredd.io/owner': 'node-1', 'regcredd.io/credentials': '{}' },
@@ -62,8 +69,8 @@ function secret(namespace: string, { name = 'regcred', type, data, metadata }: P
 }
 
 /** What the API server says against a create by regcredd; undefined where it has nothing against it. A dry run: nothing is stored. */
-async function refusal(object: object): Promise<string | undefined> {
-  const args = ['create', '--dry-run=server', `--as=${USER}`, '-f', '-']
+async function refusal(object: object, user = USER): Promise<string | undefined> {
+  const args = ['create', '--dry-run=server', `--as=${user}`, '-f', '-']
   return api.kubectl(args, JSON.stringify(object)).then(
     () => undefined,
     (error: Error & { stderr?: string }) => error.stderr ?? error.message,
@@ -211,6 +218,18 @@ for (const [what, object, told] of [
   })
 }
 
+test('the policy keeps regcredd from the namespace of a fleet, and other accounts of its namespaces from all that it is kept from', {
+  skip,
+}, async () => {
+  await api.kubectl(['create', 'namespace', 'regcredd-system'])
+  const inFleet = secret('regcredd-system', { name: 'regcredd-x', type: 'regcredd.io/credential' })
+  assert.match((await refusal(inFleet)) ?? 'allowed', /no Secret of this name/)
+  const rights = ['create', 'clusterrolebinding', 'second', '--clusterrole=regcredd-mirror']
+  await api.kubectl([...rights, '--serviceaccount=regcredd-system:second'])
+  const second = 'system:serviceaccount:regcredd-system:second'
+  assert.match((await refusal(secret('team-c', { name: 'other' }), second)) ?? 'allowed', /no Secret of this name/)
+})
+
 test('the policy keeps regcredd from what others made and from all else of a ServiceAccount', { skip }, async () => {
   await api.kubectl(['create', 'namespace', 'theirs'])
   const theirs = secret('theirs', { metadata: { labels: {}, annotations: {} } })
@@ -229,6 +248,8 @@ test('the policy keeps regcredd from what others made and from all else of a Ser
     [{ metadata: { labels: { a: 'b' } } }, /no label/],
     [{ metadata: { annotations: { a: 'b' } } }, /no other annotation/],
     [{ imagePullSecrets: [{ name: 'other' }] }, /no other image pull secret/],
+    [{ metadata: { ownerReferences: [{ ...OWNER_REFERENCE }] } }, /no owners/],
+    [{ metadata: { finalizers: ['any.example/one'] } }, /no finalizers/],
   ] as const) {
     const said = await patched(['serviceaccount', 'default', '-n', 'theirs', '-p', JSON.stringify(change)])
     assert.match(said ?? 'allowed', told)

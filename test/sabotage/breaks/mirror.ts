@@ -155,5 +155,30 @@ export const breaks: Break[] = [
     testFile: 'test/mirror/plan.test.ts',
     test: 'a Secret that holds other registries is not adopted, since they would be lost',
   },
+  {
+    name: 'mirror: a page of large Secrets is not read to its end',
+    file: 'src/mirror/lists.ts',
+    line: 'if (sizeBytes > MAX_PAGE_BYTES) return undefined',
+    instead: '',
+    testFile: 'test/mirror/large.test.ts',
+    test: "tenants' Secrets that are as large as can be are read a few at one time, and hold nobody up",
+  },
+  {
+    name: 'mirror: large Secrets are not held together',
+    file: 'src/mirror/lists.ts',
+    line: 'on(namespace, JSON.stringify(item).length > MAX_HELD_CHARS ? undefined : read(item as Raw, namespace))',
+    instead:
+      'on(namespace, JSON.stringify(item).length > MAX_HELD_CHARS * 99 ? undefined : read(item as Raw, namespace))',
+    testFile: 'test/mirror/large.test.ts',
+    test: "tenants' Secrets that are as large as can be are read a few at one time, and hold nobody up",
+  },
+  {
+    name: 'mirror: the policy lets no account into the namespace of a fleet',
+    file: 'kubernetes/admission-policy.yaml',
+    line: "request.namespace != 'regcredd-system' || !request.userInfo.username.startsWith('system:serviceaccount:regcredd-system:')",
+    instead: "request.namespace != 'regcredd-system'",
+    testFile: 'test/mirror/rights.test.ts',
+    test: 'the policy keeps regcredd from the namespace of a fleet, and other accounts of its namespaces from all that it is kept from',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
