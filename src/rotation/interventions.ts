@@ -75,31 +75,30 @@ async function isCurrentGood(parts: RotationParts, id: string, signal: AbortSign
   return verdict.outcome === 'accepted'
 }
 
-/** Stages PREVIOUS as a rotation of its own, see `Rotations.rollback`. */
+/** Stages PREVIOUS as a rotation of its own, see `Rotations.rollback`. `onStored` is called once it is durable, whatever becomes of the audit's outcome. */
 export async function stageRollback(
   parts: RotationParts,
   of: string,
   id: string,
   { deadlineSeconds, actor }: RollbackRequest,
+  onStored: (key: string) => void,
 ): Promise<Outcome> {
   const { key } = await find(parts, of)
   if (!parts.isListed(key)) throw new RegcreddError('REGISTRY_UNLISTED')
   const now = parts.now()
   const deadline = new Date(now.getTime() + deadlineSeconds * 1_000)
-  const stored = await act({ parts, key, id }, { action: 'rotation.start', detail: { rollbackOf: of }, actor }, () =>
-    journalled(
-      parts,
-      'stage a rollback',
-      { key, rotation: id },
-      () =>
-        parts.keychain.update(key, (before) => {
-          const login = previousOf(before, of)
-          const asked = { idempotencyKey: undefined, bodyHash: undefined }
-          return stage(before, { rotationId: id, way: 'rollback', rollbackOf: of, login, deadline, now, ...asked })
-        }),
-      () => ({ state: 'STAGED' }),
-    ),
-  )
+  const put = () =>
+    parts.keychain.update(key, (before) => {
+      const login = previousOf(before, of)
+      const asked = { idempotencyKey: undefined, bodyHash: undefined }
+      return stage(before, { rotationId: id, way: 'rollback', rollbackOf: of, login, deadline, now, ...asked })
+    })
+  const intent = { action: 'rotation.start' as const, detail: { rollbackOf: of }, actor }
+  const stored = await act({ parts, key, id }, intent, async () => {
+    const staged = await journalled(parts, 'stage a rollback', { key, rotation: id }, put, stateIn({ id }))
+    onStored(key)
+    return staged
+  })
   return demand(key, findRotation(stored, id))
 }
 
@@ -117,12 +116,13 @@ function previousOf(stored: Found['stored'] | undefined, of: string) {
   return previous
 }
 
-/** Ends STUCK, see `Rotations.resolve`. */
+/** Ends STUCK, see `Rotations.resolve`. `onStored` is as with `stageRollback`. */
 export async function resolveOnRequest(
   parts: RotationParts,
   id: string,
   version: string,
   actor: Actor,
+  onStored: (outcome: Outcome) => void,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { key, stored, record } = await find(parts, id)
@@ -136,10 +136,12 @@ export async function resolveOnRequest(
   }
   const { graceSeconds } = parts.policyOf(key)
   const move = () => parts.keychain.update(key, (before) => resolve(before, id, version, parts.now(), graceSeconds))
-  const after = await act({ parts, key, id }, { action: 'rotation.resolve', detail: { version }, actor }, () =>
-    journalled(parts, 'resolve', { key, rotation: id }, move, stateIn({ id })),
-  )
-  return demand(key, findRotation(after, id))
+  return act({ parts, key, id }, { action: 'rotation.resolve', detail: { version }, actor }, async () => {
+    const after = await journalled(parts, 'resolve', { key, rotation: id }, move, stateIn({ id }))
+    const outcome = demand(key, findRotation(after, id))
+    onStored(outcome)
+    return outcome
+  })
 }
 
 function demand(key: string, record: RotationRecord | undefined): Outcome {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../errors.ts'
-import { type RotationRecord, versionOf } from '../keychain/credential.ts'
+import type { RotationRecord } from '../keychain/credential.ts'
 import { audited } from './acts.ts'
 import { createChanges } from './changes.ts'
 import { createDriver } from './driver.ts'
 import { dryRun } from './dry-run.ts'
 import { find } from './find.ts'
-import { abortOnRequest, resolveOnRequest, stageRollback } from './interventions.ts'
+import { abortOnRequest, type Outcome, resolveOnRequest, stageRollback } from './interventions.ts'
 import { createMirrorRuns } from './mirror-runs.ts'
 import type { RotationParts } from './parts.ts'
 import { patiently } from './patience.ts'
@@ -52,8 +52,9 @@ export function createRotations(outside: RotationParts): Rotations {
 
   const start: Rotations['start'] = async (key, request) => {
     refuseWhenClosing()
-    const record = await startRotation(parts, key, request)
-    if (record.state === 'STAGED') driver.drive(key, record.id, 'fresh')
+    const record = await startRotation(parts, key, request, ({ id, state }) => {
+      if (state === 'STAGED') driver.drive(key, id, 'fresh')
+    })
     return describe({ key, record })
   }
 
@@ -108,19 +109,19 @@ export function createRotations(outside: RotationParts): Rotations {
 
     async rollback(id, request) {
       refuseWhenClosing()
-      const outcome = await stageRollback(parts, id, randomUUID(), request)
-      driver.drive(outcome.key, outcome.record.id, 'resolved')
-      return describe(outcome)
+      const newId = randomUUID()
+      const drive = (key: string) => driver.drive(key, newId, 'resolved')
+      return describe(await stageRollback(parts, id, newId, request, drive))
     },
 
     async resolve(id, version, actor) {
       refuseWhenClosing()
-      const outcome = await resolveOnRequest(parts, id, version, actor, closing.signal)
-      changes.changed(id)
-      const stored = await keychain.get(outcome.key)
-      if (outcome.record.state === 'COMMITTED') driver.drive(outcome.key, id, 'resolved')
-      else if (stored && versionOf(stored, 'current')?.id === version) mirrorBehind(outcome.key)
-      return describe(outcome)
+      const onward = ({ key, record }: Outcome) => {
+        changes.changed(id)
+        if (record.state === 'COMMITTED') driver.drive(key, id, 'resolved')
+        else mirrorBehind(key)
+      }
+      return describe(await resolveOnRequest(parts, id, version, actor, onward, closing.signal))
     },
 
     async resume() {

@@ -7,8 +7,16 @@ import type { RotationParts } from './parts.ts'
 import { findRotation, refuseWhileActive } from './plan.ts'
 import { repeated, type StartRequest, sameRequest, stageRequest } from './start-request.ts'
 
-/** Stages what was asked for, or finds what the same request has staged before; see `Rotations.start`. */
-export async function startRotation(parts: RotationParts, key: string, request: StartRequest): Promise<RotationRecord> {
+/**
+ * Stages what was asked for, or finds what the same request has staged before; see `Rotations.start`. `onStored` is called once it is durable, whatever
+ * becomes of the audit's outcome.
+ */
+export async function startRotation(
+  parts: RotationParts,
+  key: string,
+  request: StartRequest,
+  onStored: (record: RotationRecord) => void,
+): Promise<RotationRecord> {
   if (!parts.isListed(key)) throw new RegcreddError('REGISTRY_UNLISTED')
   const policy = parts.policyOf(key)
   if (request.secret === undefined && policy.hook === undefined) throw new RegcreddError('HOOK_NOT_CONFIGURED')
@@ -20,7 +28,10 @@ export async function startRotation(parts: RotationParts, key: string, request: 
     async () => {
       const now = await parts.keychain.get(key)
       const earlier = repeated(now, request) && now && sameRequest(now, request)
-      if (earlier !== undefined) return earlier
+      if (earlier !== undefined) {
+        onStored(earlier)
+        return earlier
+      }
       // Asked before the journal is written: a refusal is no story of its own.
       refuseWhileActive(now)
       const put = () =>
@@ -33,6 +44,7 @@ export async function startRotation(parts: RotationParts, key: string, request: 
       )
       const found = stored && (sameRequest(stored, request) ?? findRotation(stored, id))
       if (found === undefined) throw new RegcreddError('KEYCHAIN_UNAVAILABLE', 'it gave back something else')
+      onStored(found)
       return found
     },
     (found) => ({ rotation: found.id, version: found.version }),

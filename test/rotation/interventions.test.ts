@@ -176,6 +176,35 @@ test('a rotation that another node of a fleet drives can be followed here too', 
   assert.deepEqual(states, ['STAGED', 'ABORTED'])
 })
 
+test('what was begun, taken back or resolved goes on, although the audit could not take its outcome any more', async () => {
+  let failing = ''
+  const bench = createBench({
+    onAct: ({ phase, action }) => {
+      if (phase === 'outcome' && action === failing) throw new RegcreddError('AUDIT_UNAVAILABLE')
+    },
+  })
+  const begunUnheard = async (action: string, begin: () => Promise<unknown>) => {
+    failing = action
+    await assert.rejects(begin(), { code: 'AUDIT_UNAVAILABLE' })
+    failing = ''
+    const [newest] = await bench.rotations.list(KEY)
+    return newest?.id ?? assert.fail()
+  }
+  await bench.rotations.replaceCredential(KEY, login('old'), 'required', admin)
+  bench.registry.password = 'new'
+  const id = await begunUnheard('rotation.start', () => bench.rotations.start(KEY, newPassword('new')))
+  assert.equal((await ended(bench.rotations, id)).state, 'GRACE')
+  bench.registry.password = 'old'
+  const back = await begunUnheard('rotation.start', () => bench.rotations.rollback(id, rollback))
+  assert.equal((await ended(bench.rotations, back)).state, 'GRACE')
+  bench.registry.password = 'a third one'
+  const { id: stuckId } = await bench.rotations.start(KEY, newPassword('newer', { deadlineSeconds: 0 }))
+  assert.equal((await ended(bench.rotations, stuckId)).state, 'STUCK')
+  bench.registry.password = 'newer'
+  await begunUnheard('rotation.resolve', () => bench.rotations.resolve(stuckId, 'v4', admin))
+  assert.equal((await ended(bench.rotations, stuckId)).state, 'GRACE')
+})
+
 test('a dry run changes nothing, sends CURRENT alone, and tells what would be and why not', async () => {
   const bench = createBench({
     countPulls: async () => 42,

@@ -155,5 +155,13 @@ export const breaks: Break[] = [
     testFile: 'test/rotation/hook.test.ts',
     test: 'an answer that is longer than is read is no answer, and not taken for none',
   },
+  {
+    name: 'rotation: what is staged is driven, whatever becomes of the audit',
+    file: 'src/rotation/start.ts',
+    line: 'onStored(found)',
+    instead: '',
+    testFile: 'test/rotation/interventions.test.ts',
+    test: 'what was begun, taken back or resolved goes on, although the audit could not take its outcome any more',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
