@@ -2,7 +2,10 @@
  * Who acted. On the socket `name` is what the caller says of himself: it tells node no peer uid. With `token:ID` it is the name that
  * the token was made with.
  */
-export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}` | `kubernetes:${string}`; name: string | undefined }
+export type Actor = {
+  via: 'admin-socket' | 'daemon' | `token:${string}` | `kubernetes:${string}`
+  name: string | undefined
+}
 
 /** Written before the first byte goes to the registry. Never a header, a query, a redirect target or a secret. */
 export type PullBegin = {

@@ -64,7 +64,7 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const rotation = salvage(sections.rotation, file['rotation'])
   if (rotation !== undefined) checkAbsolute(rotation.journal, 'rotation.journal', report)
   const log = salvage(sections.log, file['log'])
-  const isAsked = adminSection?.kubernetesAuth !== undefined
+  const isAsked = isObject(file['admin']) && file['admin']['kubernetesAuth'] !== undefined
   const kubernetes = resolveKubernetes(file['kubernetes'], { registries, isAsked }, readFile, report)
   if (isAsked && file['kubernetes'] === undefined)
     report('admin.kubernetesAuth', 'needs kubernetes.kubeconfig', 'which cluster is asked')

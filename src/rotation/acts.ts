@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { type ErrorCode, RegcreddError, toRegcreddError } from '../errors.ts'
 
 /** Who acts, of a user of the cluster its name there; `name` is his own claim, but that of a token, which its maker gave it. The same shape as in the audit's records. */
-export type Actor = { via: 'admin-socket' | 'daemon' | `token:${string}` | `kubernetes:${string}`; name: string | undefined }
+export type Actor = {
+  via: 'admin-socket' | 'daemon' | `token:${string}` | `kubernetes:${string}`
+  name: string | undefined
+}
 
 export const daemonActor: Actor = { via: 'daemon', name: undefined }
 

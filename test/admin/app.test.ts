@@ -189,13 +189,20 @@ test('the audit is asked for a range; a range that is none is refused with its r
 test('the mirror’s report and the status are passed on', async () => {
   const fleet = { node: 'node-b', leader: undefined, writes: false }
   const result = { namespace: 'a', secretName: 'regcred', outcome: 'failed' as const, detail: undefined }
-  const mirror = () => ({ configured: true, results: [{ ...result, host: OTHER, at: 'now' }], stale: true, fleet })
+  const mirror = () => ({
+    configured: true,
+    results: [{ ...result, host: OTHER, at: 'now' }],
+    stale: true,
+    fault: 'why',
+    fleet,
+  })
   const { ask } = createDesk({ admin: { mirror } })
   const answer = await ask.get('/v1/mirror').expect(200)
   assert.deepEqual(answer.body, {
     configured: true,
     results: [{ ...result, host: OTHER, at: 'now', detail: null }],
     stale: true,
+    fault: 'why',
     fleet: { ...fleet, leader: null },
   })
   assert.equal((await ask.get('/v1/status').expect(200)).body.keychain, 'ready')

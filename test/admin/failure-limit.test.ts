@@ -6,7 +6,7 @@ function createLimit() {
   const clock = { nowMs: 0 }
   const limit = createFailureLimit(() => clock.nowMs)
   const times = (count: number, address: string) => Array.from({ length: count }, () => limit.failed(address)).at(-1)
-  return { clock, times, failed: limit.failed }
+  return { clock, limit, times, failed: limit.failed }
 }
 
 test('an address may fail five times within a minute, and then again a minute after the fifth', () => {
@@ -20,6 +20,17 @@ test('an address may fail five times within a minute, and then again a minute af
   assert.equal(failed('10.0.0.2'), undefined)
   clock.nowMs = 90_000
   assert.equal(times(5, '10.0.0.1'), undefined)
+})
+
+test('whether an address is held back can be asked without a count', () => {
+  const { clock, times, limit } = createLimit()
+  times(4, '10.0.0.1')
+  for (let count = 0; count < 50; count += 1) assert.equal(limit.held('10.0.0.1'), undefined)
+  times(1, '10.0.0.1')
+  assert.equal(limit.held('10.0.0.1'), 60)
+  assert.equal(limit.held('10.0.0.2'), undefined)
+  clock.nowMs = 60_000
+  assert.equal(limit.held('10.0.0.1'), undefined)
 })
 
 test('failures that are more than a minute apart hold nobody back', () => {

@@ -51,7 +51,7 @@ export function createDesk(
     streams: createStreams(),
     version: '0.1.0',
     status: async () => ({ version: '0.1.0', keychain: 'ready' }),
-    mirror: () => ({ configured: false, results: [], stale: false, fleet: undefined }),
+    mirror: () => ({ configured: false, results: [], stale: false, fault: undefined, fleet: undefined }),
     nodes: async () => undefined,
     kubernetesCheck: async () => ({ rights: [], complete: true }),
     audit: async () => [],

@@ -15,12 +15,14 @@ export function createTokenDesk(admin: Partial<AdminParts> = {}) {
   )
   const desk = createDesk({
     admin,
-    door: ({ tokens }) =>
+    door: ({ tokens, kubernetesCallers }) =>
       createTokenDoor({
         hosts: ['127.0.0.1', 'node-1.corp.example', 'fd00::1'],
         tokens,
         failures: createFailureLimit(() => clock.nowMs),
         refusals,
+        nowMs: () => clock.nowMs,
+        ...(kubernetesCallers !== undefined && { kubernetesCallers }),
       }),
   })
   return {

@@ -35,3 +35,35 @@ test('everything that is wrong with the TLS listener is told', () => {
   ])
   assert.deepEqual(problems(withTls({ hosts: [] })), ['admin.tls.hosts: must not be empty'])
 })
+
+const auth = { audience: 'regcredd' }
+const withAuth = (changes: object, more: object = {}) => ({
+  ...withRegistry({}),
+  admin: { tls, kubernetesAuth: { ...auth, ...changes } },
+  kubernetes: { kubeconfig: '/ca.pem' },
+  ...more,
+})
+
+test('callers by tokens of the cluster need nothing to mirror, and have a limit of time', () => {
+  assert.deepEqual(config(withAuth({})).admin.kubernetesAuth, { audience: 'regcredd', timeoutMs: 3_000 })
+})
+
+test('callers by tokens of the cluster need the TLS listener, a cluster, and an audience of their own', () => {
+  assert.deepEqual(problems(withAuth({}, { admin: { kubernetesAuth: auth } })), [
+    'admin.kubernetesAuth: needs admin.tls (tokens are shown there; the socket asks for none)',
+  ])
+  assert.deepEqual(problems(withAuth({}, { kubernetes: undefined })), [
+    'admin.kubernetesAuth: needs kubernetes.kubeconfig (which cluster is asked)',
+  ])
+  for (const audience of ['https://kubernetes.default.svc.cluster.local', 'kubernetes.default.svc', 'kubernetes']) {
+    assert.deepEqual(problems(withAuth({ audience })), [
+      "admin.kubernetesAuth.audience: is the API server's own, which every pod has a token for (take another, such as regcredd)",
+    ])
+  }
+  assert.deepEqual(problems(withAuth({ audience: '' })), [
+    'admin.kubernetesAuth.audience: must be 1 to 253 printable ASCII characters',
+  ])
+  assert.deepEqual(problems({ ...withAuth({}), admin: { tls, kubernetesAuth: {} } }), [
+    'admin.kubernetesAuth.audience: is missing',
+  ])
+})

@@ -180,5 +180,21 @@ export const breaks: Break[] = [
     testFile: 'test/mirror/rights.test.ts',
     test: 'the policy keeps regcredd from the namespace of a fleet, and other accounts of its namespaces from all that it is kept from',
   },
+  {
+    name: 'mirror: a token of the cluster for another audience lets nobody in',
+    file: 'src/mirror/caller-reviews.ts',
+    line: 'if (!audiences?.includes(audience)) return undefined',
+    instead: '',
+    testFile: 'test/mirror/caller-reviews.test.ts',
+    test: 'an answer that does not name our audience lets nobody in',
+  },
+  {
+    name: 'mirror: a token of the cluster is asked about with our audience',
+    file: 'src/mirror/caller-reviews.ts',
+    line: 'const body = { spec: { token, audiences: [audience] } }',
+    instead: 'const body = { spec: { token } }',
+    testFile: 'test/mirror/caller-reviews.test.ts',
+    test: 'a token is asked about with our audience, and its user is told',
+  },
 ]
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
