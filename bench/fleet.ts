@@ -7,6 +7,8 @@ import { createMemoryKeychain } from '../src/keychain/memory.ts'
 import { commit, replace, stage } from '../src/rotation/plan.ts'
 import { Secret } from '../src/secret.ts'
 import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
+import type { Measure } from './measure.ts'
+import { percentile } from './stats.ts'
 
 const REGISTRY = 'registry.bench.example'
 const NAMESPACE = 'regcredd-system'
@@ -85,9 +87,27 @@ export async function measureFleet({
   return seconds
 }
 
-function percentile(values: number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
+/** The row of the table. */
+export const fleetRow = {
+  name: 'fleet-adopted',
+  what: 'rotation seen by 50 nodes, p99',
+  unit: 's',
+  aim: AIM_SECONDS,
+  better: 'lower',
+  judged: 'value',
+  ours: 'fleet p99, regcredd',
+  peer: ['fleet p50, regcredd', 'p50'],
+} as const
+
+/** One rotation after another, each seen by all the nodes. */
+export function fleetMeasure(nodes: number, rotations: number): Measure {
+  return {
+    label: `a rotation seen by ${nodes} nodes`,
+    sample: async () => {
+      const seconds = await measureFleet({ nodes, rotations })
+      return { 'fleet p99, regcredd': percentile(seconds, 0.99), 'fleet p50, regcredd': percentile(seconds, 0.5) }
+    },
+  }
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -6,6 +6,7 @@ import { createLockProbe } from '../src/keychain/secret-service.ts'
 import { eventually, startDaemon } from '../test/helpers/daemon.ts'
 import { skipWithoutKeyring, startKeyring } from '../test/helpers/keyring.ts'
 import { sample } from '../test/keychain/sample.ts'
+import { asInstalled, startedAs } from './as-installed.ts'
 import { interleave, type Measure } from './measure.ts'
 import { median } from './stats.ts'
 
@@ -44,7 +45,8 @@ export async function startKeychainRig(main?: string): Promise<KeychainRig | und
       const daemon = await startDaemon({
         registries: [{ host: 'r0.example' }],
         config: { keychain: { store: 'os', service, timeoutMs: 10_000 } },
-        env: keyring.env,
+        wrap: startedAs(asInstalled()).wrap,
+        env: { ...keyring.env, ...asInstalled().environment },
         ...(main === undefined ? {} : { main }),
       })
       await eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).ok, 20_000)

@@ -15,6 +15,7 @@ import { Secret } from '../src/secret.ts'
 import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
 import { startFakeCluster } from '../test/mirror/fake-cluster.ts'
 import { createRig } from '../test/mirror/rig.ts'
+import { asInstalled } from './as-installed.ts'
 import { interleave, type Measure } from './measure.ts'
 import { type Result, tableOf } from './result.ts'
 import { residentMegabytes } from './slow.ts'
@@ -117,8 +118,9 @@ export function mirrorMemoryMeasure(count: number): Measure {
       const folder = await mkdtemp(join(tmpdir(), 'regcredd-bench-'))
       const program = join(folder, 'mirror-process.mjs')
       await bundle(program)
-      const child = spawn(process.execPath, [program, cluster.kubeconfig, String(count)], {
-        env: { PATH: process.env['PATH'] },
+      const { nodeFlags, environment } = asInstalled()
+      const child = spawn(process.execPath, [...nodeFlags, program, cluster.kubeconfig, String(count)], {
+        env: { PATH: process.env['PATH'], ...environment },
         stdio: ['ignore', 'pipe', 'inherit'],
         timeout: 120_000,
       })

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
@@ -14,6 +14,7 @@ import { freePort } from '../test/helpers/free-port.ts'
 import { pushImage } from '../test/helpers/image.ts'
 import type { Certificate } from '../test/helpers/tls.ts'
 import { findTool } from '../test/helpers/tools.ts'
+import { asInstalled, startedAs } from './as-installed.ts'
 import { startLightRegistry } from './light-registry.ts'
 import { proxyServer, startNginx } from './nginx.ts'
 import { startPullThrough } from './pull-through.ts'
@@ -56,6 +57,9 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
   say('building the bundle')
   const main = join(folder, 'dist/regcredd.mjs')
   await promisify(execFile)(process.execPath, [join(import.meta.dirname, '../build.mjs'), join(folder, 'dist')])
+
+  // keytar, which is no part of the bundle.
+  await symlink(join(import.meta.dirname, '../node_modules'), join(folder, 'node_modules'))
 
   say(`pushing an image of ${Math.round(blobBytes / 1e6)} MB to docker-registry`)
   const registry = await startDockerRegistry({ login: LOGIN })
@@ -142,7 +146,7 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
 
 /** A daemon, its log read from a pipe, with the credential of each registry that it lists. */
 export async function startWithLogin(main: string, registries: Registered[], login: Login): Promise<Daemon> {
-  const daemon = await startDaemon({ registries, main })
+  const daemon = await startDaemon({ registries, main, ...startedAs(asInstalled()) })
   for (const { host } of registries) {
     const args = ['login', host, '--username', login.username, '--password-stdin']
     const { code, stderr } = await daemon.cli(args, { stdin: login.password })

@@ -1,4 +1,8 @@
+import { fleetRow } from './fleet.ts'
+import { idleRow } from './idle.ts'
+import { keychainStartRow } from './keychain-start.ts'
 import type { Result } from './result.ts'
+import { rotationRows } from './rotation.ts'
 import { median } from './stats.ts'
 
 type Values = ReadonlyMap<string, number[]>
@@ -6,7 +10,7 @@ type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
   /** Default: the ratio. */
   judged?: Result['judged']
   ours: string
-  peer: [key: string, name: string]
+  peer: readonly [key: string, name: string]
 }
 
 const CLIENT = 'client of '
@@ -17,7 +21,7 @@ function pullRow(image: string, distance: string, what: string, aim: number): Ro
   return { name, what, unit: 's', aim, better: 'lower', ours: key('regcredd'), peer: [key('direct'), 'direct'] }
 }
 
-const rows: Row[] = [
+const rows: readonly Row[] = [
   {
     name: 'blob-direct',
     what: 'blob of 200 MB, 1 stream',
@@ -141,6 +145,10 @@ const rows: Row[] = [
     ours: 'idle, regcredd',
     peer: ['idle, bare', 'bare Node'],
   },
+  keychainStartRow,
+  idleRow,
+  ...rotationRows,
+  fleetRow,
 ]
 
 /** The rows of the table, from the values of all rounds; a row whose peer was not there is left out. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mainPath } from '../test/cli/regcredd.ts'
+import { asInstalled } from './as-installed.ts'
 import type { Measure } from './measure.ts'
 import type { Rig } from './rig.ts'
 import { residentMegabytes } from './slow.ts'
@@ -15,15 +16,16 @@ const READY_WITHIN_MS = 20_000
 /** From the start of the process to /readyz, and the memory that it holds when it has settled: the bundle, the sources, and a bare Node. */
 export function startUpMeasures({ main, idleConfigFile }: Rig, settleMs: number): Measure[] {
   const serve = ['serve', '--config', idleConfigFile]
+  const { nodeFlags, environment } = asInstalled()
   const programs = {
     bare: [join(import.meta.dirname, 'bare.mjs')],
-    regcredd: [main, ...serve],
-    sources: [mainPath, ...serve],
+    regcredd: [...nodeFlags, main, ...serve],
+    sources: [...nodeFlags, mainPath, ...serve],
   }
   return Object.entries(programs).map(([name, args]) => ({
     label: `start-up and memory, ${name}`,
     sample: async () => {
-      const { milliseconds, idleMegabytes } = await startOnce(args, settleMs)
+      const { milliseconds, idleMegabytes } = await startOnce(args, settleMs, name === 'bare' ? {} : environment)
       return { [`start, ${name}`]: milliseconds, [`idle, ${name}`]: idleMegabytes }
     },
   }))
@@ -32,10 +34,10 @@ export function startUpMeasures({ main, idleConfigFile }: Rig, settleMs: number)
 type StartUp = { milliseconds: number; idleMegabytes: number }
 
 /** Starts a program until its /readyz answers 200, lets it settle, reads its resident memory, and stops it. */
-async function startOnce(args: string[], settleMs: number): Promise<StartUp> {
+async function startOnce(args: string[], settleMs: number, environment: Record<string, string>): Promise<StartUp> {
   const startedAt = performance.now()
   const child = spawn(process.execPath, args, {
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: READY_WITHIN_MS + settleMs,
   })

@@ -17,3 +17,11 @@ export function pairedRatio(ours: readonly number[], theirs: readonly number[]):
   }
   return { ratio: median(ratios), low: Math.min(...ratios), high: Math.max(...ratios) }
 }
+
+/** The value that this part of all values does not exceed. Throws for none. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]
+  if (value === undefined) throw new RangeError('no values')
+  return value
+}

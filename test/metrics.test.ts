@@ -110,3 +110,10 @@ test('two sets of metrics live beside each other', async () => {
   assert.equal((await samples(first, 'regcredd_pull_requests_total')).length, 1)
   assert.equal((await samples(second, 'regcredd_pull_requests_total')).length, 0)
 })
+
+test('the event loop is looked at when metrics are asked for, and not by a timer that wakes an idle node', async () => {
+  const metrics = createMetrics({ version: '0.1.0', registries: [] })
+  const shown = await metrics.text()
+  assert.match(shown, /^nodejs_eventloop_lag_seconds /m)
+  assert.doesNotMatch(shown, /nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds/)
+})

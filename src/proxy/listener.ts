@@ -58,7 +58,8 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
   const underWay = new Set<Promise<void>>()
   const options: ServerOptions & { headersTimeout: number } = {
     headersTimeout: limits.headersTimeoutMs,
-    connectionsCheckingInterval: 1_000,
+    // Also with nobody connected it wakes the process.
+    connectionsCheckingInterval: Math.max(1_000, limits.headersTimeoutMs / 2),
     requestTimeout: 0,
     keepAliveTimeout: 60_000,
     noDelay: true,

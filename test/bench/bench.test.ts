@@ -11,6 +11,7 @@ import { isMet, jsonOf, type Result, tableOf } from '../../bench/result.ts'
 import { clientNote, resultsOf } from '../../bench/rows.ts'
 import { median, pairedRatio } from '../../bench/stats.ts'
 import { parseReport } from '../../bench/wrk.ts'
+import { skipWithoutKeyring } from '../helpers/keyring.ts'
 import { skipWithout } from '../helpers/tools.ts'
 
 const positive = fc.double({ min: 1e-3, max: 1e6, noNaN: true })
@@ -146,35 +147,47 @@ describe('the figures of the bench', () => {
   })
 })
 
-const skip = skipWithout(
-  'docker-registry',
-  'htpasswd',
-  'openssl',
-  'skopeo',
-  'umoci',
-  'wrk',
-  'nginx',
-  'crane',
-  'distribution',
-)
+const skip =
+  skipWithoutKeyring() ||
+  skipWithout(
+    'docker-registry',
+    'htpasswd',
+    'openssl',
+    'skopeo',
+    'umoci',
+    'wrk',
+    'nginx',
+    'crane',
+    'distribution',
+    'kube-apiserver',
+    'kubectl',
+    'etcd',
+  )
+const BY_VALUE = new Set([
+  ...['burst-tokens', 'slow-memory', 'idle-wake-ups', 'rotation-failed-pulls'],
+  ...['mirror-idle', 'mirror-memory', 'fleet-adopted'],
+])
 test('a short run measures every row but the 8 streams, leaves the page alone and ends with its JSON line', {
   skip,
 }, async () => {
   const page = await readFile(performancePage, 'utf8')
   const args = [join(import.meta.dirname, '../../bench/bench.ts'), '--quick', '--json']
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 })
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { timeout: 240_000 })
   const line: Record<string, object> = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
   assert.deepEqual(Object.keys(line), [
     ...['blob-direct', 'blob-nginx', 'cpu-nginx', 'small-direct', 'small-nginx', 'small-cache'],
     ...['pull-large-near', 'pull-layers-near', 'pull-large-far', 'pull-layers-far', 'burst-tokens'],
     ...['slow-memory', 'slow-first-byte', 'start-up', 'idle-memory'],
+    ...['start-100-credentials', 'idle-wake-ups', 'rotation-failed-pulls', 'rotation-p99'],
+    ...['mirror-time', 'mirror-idle', 'mirror-memory', 'fleet-adopted'],
   ])
   for (const [name, row] of Object.entries(line)) {
-    const judged = ['burst-tokens', 'slow-memory'].includes(name) ? 'value' : 'ratio'
+    const judged = BY_VALUE.has(name) ? 'value' : 'ratio'
     assert.deepEqual(Object.keys(row), [judged, 'aim', 'better'])
   }
   assert.deepEqual(line['burst-tokens'], { value: 1, aim: 1, better: 'exact' })
   assert.match(stdout, /^\| manifests, light upstream /m)
+  assert.deepEqual(stdout.match(/^### .*$/gm), ['### Pulls', '### Keychain and rotation', '### Kubernetes'])
   assert.match(stderr, /round 1 of 1/)
   assert.equal(await readFile(performancePage, 'utf8'), page)
 })
