@@ -1,7 +1,7 @@
 import { API_GROUP, createKubernetesCallers, type KubernetesCallers } from '../admin/kubernetes-callers.ts'
 import { RegcreddError } from '../errors.ts'
 import { openCallerReviews } from '../mirror/caller-reviews.ts'
-import type { Answer } from '../mirror/fault.ts'
+import type { Answer, Fault } from '../mirror/fault.ts'
 import type { Base } from './part.ts'
 
 /** Lets the cluster say who calls the admin API and may do what; undefined where that is not configured. */
@@ -18,7 +18,7 @@ export function buildKubernetesCallers({ config, log, stack, nowMs }: Base): Kub
     if (answer.ok === isAway) {
       isAway = !answer.ok
       if (answer.ok) log.info({}, 'the cluster answers again about callers of the admin API')
-      else log.warn({ fault: answer.fault.detail }, 'the cluster cannot be asked about callers of the admin API')
+      else log.warn({ fault: whyOf(answer.fault) }, 'the cluster cannot be asked about callers of the admin API')
     }
     if (answer.ok) return answer.value
     throw new RegcreddError('KUBERNETES_AUTH_UNAVAILABLE', undefined, { retryAfterS: 1 })
@@ -31,4 +31,9 @@ export function buildKubernetesCallers({ config, log, stack, nowMs }: Base): Kub
     },
     nowMs,
   )
+}
+
+function whyOf({ kind, detail }: Fault): string {
+  if (kind !== 'forbidden') return detail
+  return "the kubeconfig's user may create no tokenreviews or subjectaccessreviews: kubernetes/rbac-callers.yaml gives that"
 }
