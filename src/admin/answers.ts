@@ -121,6 +121,7 @@ export const mirror = z.strictObject({
   configured: z.boolean(),
   results: z.array(z.strictObject({ ...mirrorOutcome.shape, host: z.string(), at: time })),
   stale: z.boolean().describe('Some Secret may not hold what the keychain holds.'),
+  fault: z.string().nullable().describe('Why the cluster is not followed, where that is so.'),
   fleet: z
     .strictObject({ node: z.string(), leader: z.string().nullable(), writes: z.boolean() })
     .nullable()

@@ -5,11 +5,12 @@ export function addMirror(api: Api): void {
   addRoute(api, [
     endpoints.mirror,
     (_request, response) => {
-      const { configured, results, stale, fleet } = api.parts.mirror()
+      const { configured, results, stale, fault, fleet } = api.parts.mirror()
       response.json({
         configured,
         results: results.map((result) => ({ ...result, detail: result.detail ?? null })),
         stale,
+        fault: fault ?? null,
         fleet: fleet === undefined ? null : { ...fleet, leader: fleet.leader ?? null },
       })
     },

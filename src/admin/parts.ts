@@ -21,6 +21,8 @@ export type MirrorReport = {
   results: (MirrorResult & { host: string; at: string })[]
   /** Some Secret may not hold what the keychain holds. */
   stale: boolean
+  /** Why the cluster is not followed, where that is so. */
+  fault: string | undefined
   /** This node, the one that writes the Secrets where it is known, and whether this one does; undefined where there is no fleet. */
   fleet: { node: string; leader: string | undefined; writes: boolean } | undefined
 }

@@ -121,7 +121,7 @@ async function write(path: string, act: () => Promise<void>): Promise<void> {
   try {
     await act()
   } catch (cause) {
-    throw new RegcreddError('PERMISSION_DENIED', `${path} cannot be written (${errnoOf(cause)})`, { cause })
+    throw new RegcreddError('USAGE', `${path} cannot be written (${errnoOf(cause)})`, { cause })
   }
 }
 

@@ -6,7 +6,13 @@ import type { Paint } from './terminal.ts'
 
 type Result = MirrorRow & { host: string; at: string; serviceAccounts?: { name: string; outcome: string }[] }
 type Writer = { node: string; leader: string | null; writes: boolean }
-type MirrorAnswer = { configured: boolean; stale: boolean; results: Result[]; fleet: Writer | null }
+type MirrorAnswer = {
+  configured: boolean
+  stale: boolean
+  fault: string | null
+  results: Result[]
+  fleet: Writer | null
+}
 
 export function addMirror(program: Command): void {
   program
@@ -19,7 +25,7 @@ export function addMirror(program: Command): void {
     })
 }
 
-function describeMirror({ configured, stale, results, fleet }: MirrorAnswer, paint: Paint): string {
+function describeMirror({ configured, stale, fault, results, fleet }: MirrorAnswer, paint: Paint): string {
   if (!configured) return 'no cluster is configured'
   if (fleet !== null && !fleet.writes) return elsewhere(fleet, paint)
   const hasAccounts = results.some(({ serviceAccounts = [] }) => serviceAccounts.length > 0)
@@ -34,7 +40,8 @@ function describeMirror({ configured, stale, results, fleet }: MirrorAnswer, pai
   ])
   const accounts = hasAccounts ? ['SERVICEACCOUNTS'] : []
   const head = ['REGISTRY', 'NAMESPACE', 'SECRET', 'OUTCOME', ...accounts, 'AT', 'DETAIL']
-  const verdict = verdictOf(results, stale, paint)
+  const why = fault === null ? [] : [`  ${paint('yellow', fault)}`]
+  const verdict = [verdictOf(results, stale, paint), ...why].join('\n')
   return results.length === 0 ? verdict : [verdict, '', table(head, rows, paint)].join('\n')
 }
 
@@ -52,5 +59,7 @@ function accountText({ name, outcome }: { name: string; outcome: string }): stri
 function verdictOf(results: MirrorRow[], stale: boolean, paint: Paint): string {
   const missing = results.filter(({ outcome }) => outcome === 'failed' || outcome === 'foreign').length
   if (missing > 0) return paint('red', `${missing} of ${results.length} Secrets do not hold the credential`)
-  return stale ? paint('yellow', 'stale: some Secret was not checked lately') : paint('green', 'up to date')
+  if (!stale) return paint('green', 'up to date')
+  const what = results.length === 0 ? 'nothing has been checked yet' : 'some Secret was not checked lately'
+  return paint('yellow', `stale: ${what}`)
 }

@@ -105,6 +105,7 @@ function adminParts(
         (registries.length > 0 ? registries : ['-']).map((host) => ({ ...result, host, at: checkedAt })),
       ),
       stale: mirror.stale(),
+      fault: mirror.watches().find(({ fault }) => fault !== undefined)?.fault?.detail,
       fleet: status.fleet?.writer(),
     }),
     nodes: async () => status.fleet?.report(AbortSignal.timeout(CHECK_TIMEOUT_MS)),

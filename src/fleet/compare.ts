@@ -17,6 +17,19 @@ export function compareEntries(key: string, theirs: Entry, ours: Entry | undefin
   return lendAlike(theirs.credential, ours.credential) ? 'alike' : 'forked'
 }
 
+/** Further than any node could fall behind while it was off. */
+const MAX_STEP = 2 ** 20
+/** For a node that holds nothing yet. */
+const MAX_FIRST = 2 ** 30
+
+/**
+ * Whether the fleet can have come from what this node holds to this `seq`. Whoever may write the canonical Secret could else lead all nodes at once to
+ * the last number that there is, after which none of them could log in, out or rotate.
+ */
+export function isWithinReach(theirs: Entry, ours: Entry | undefined): boolean {
+  return seqOf(theirs) <= (ours === undefined ? MAX_FIRST : seqOf(ours) + MAX_STEP)
+}
+
 export function isSameEntry(key: string, one: Entry, other: Entry): boolean {
   return normal(key, one).equals(normal(key, other))
 }

@@ -11,7 +11,7 @@ import { secretNameOf } from './names.ts'
 import type { Mirrored } from './node-note.ts'
 import { createPresence, type SeenNode } from './presence.ts'
 import { createReplica, type Replica, type ReplicaState } from './replica.ts'
-import { type FleetReport, fleetWarnings } from './report.ts'
+import { type FleetReport, fleetWarnings, twinDetail } from './report.ts'
 import { type Share, shareOf } from './share.ts'
 import type { Time } from './time.ts'
 
@@ -192,16 +192,17 @@ export function createFleet(parts: FleetParts): Fleet {
     async report(signal) {
       const answer = await presence.nodes(AbortSignal.any([signal, closing.signal]))
       const fault = answer.ok ? (presence.fault() ?? election.fault()) : answer.fault
+      const twin = presence.hasTwin() ? twinDetail(node) : undefined
       return {
         node,
         leader: election.leader(),
         credentials: credentials(),
         nodes: answer.ok ? answer.value : undefined,
-        fault: fault?.detail,
+        fault: twin ?? fault?.detail,
       }
     },
     credentials,
-    warnings: () => fleetWarnings(credentials()),
+    warnings: () => fleetWarnings(credentials(), presence.hasTwin() ? node : undefined),
     start() {
       running ??= Promise.all([
         ...[...replicas].map(([key, replica]) => keep(key, replica)),

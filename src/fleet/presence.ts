@@ -19,6 +19,8 @@ export type Presence = {
   /** All nodes, sorted by name. */
   nodes(signal: AbortSignal): Promise<Answer<SeenNode[]>>
   fault(): Fault | undefined
+  /** Whether another daemon says that it is this node, too: both would drive the same rotations. */
+  hasTwin(): boolean
   /** Says that this node is there until the signal is aborted. Never throws. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -43,6 +45,8 @@ export function createPresence(parts: {
   let wake = new AbortController()
   let isChanged = true
   let fault: Fault | undefined
+  let hasWritten = false
+  let twinSeenMs: number | undefined
   /** A moment by the server's clock, and by ours. */
   let anchor: { serverMs: number; steadyMs: number } | undefined
 
@@ -52,6 +56,8 @@ export function createPresence(parts: {
     const before = read.value
     const now = time.now()
     const isSame = before?.holder === identity
+    // At the first write the holder is the process that was here before this one.
+    if (hasWritten && before !== undefined && !isSame) twinSeenMs = time.steadyMs()
     const writing: LeaseWriting = {
       holder: identity,
       durationSeconds: Math.min(MISSED_HEARTBEATS * parts.heartbeatSeconds, 3_600),
@@ -66,6 +72,7 @@ export function createPresence(parts: {
         ? await leases.create(name, writing, signal)
         : await leases.replace(name, writing, before, signal)
     if (!written.ok) return written.fault
+    hasWritten = true
     const { writtenAt } = written.value
     if (writtenAt !== undefined) anchor = { serverMs: writtenAt.getTime(), steadyMs: time.steadyMs() }
     return undefined
@@ -96,6 +103,7 @@ export function createPresence(parts: {
       return { ok: true, value: nodes.sort((a, b) => (a.node < b.node ? -1 : 1)) }
     },
     fault: () => fault,
+    hasTwin: () => twinSeenMs !== undefined && time.steadyMs() - twinSeenMs < MISSED_HEARTBEATS * heartbeatMs,
     async run(signal) {
       let failures = 0
       while (!signal.aborted) {

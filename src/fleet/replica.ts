@@ -5,7 +5,7 @@ import type { Entry } from '../keychain/tombstone.ts'
 import { type Answer, type Fault, pauseAfter } from '../mirror/fault.ts'
 import type { CanonicalStore, FoundCanonical } from './canonical-store.ts'
 import { changeEntry, claim } from './change.ts'
-import { compareEntries, isSameEntry, seqOf, settlesFork } from './compare.ts'
+import { compareEntries, isSameEntry, isWithinReach, seqOf, settlesFork } from './compare.ts'
 
 /**
  * How a node stands to the fleet with one credential. `synced`: it holds what the fleet holds. `absent`: neither holds one. `behind`, `ahead`: it could not
@@ -115,7 +115,7 @@ export function createReplica(parts: ReplicaParts): Replica {
     const ours = await ourEntry()
     // A read that failed says nothing: what this node holds stays.
     if (!read.ok) return unreachable(read.fault, ours)
-    const found = read.value
+    const found = credible(read.value, ours)
     seen = found?.resourceVersion
     const seq = ours && seqOf(ours)
     if (found !== undefined && 'garbled' in found) {
@@ -173,7 +173,9 @@ export function createReplica(parts: ReplicaParts): Replica {
     const answer = await patient<Entry | undefined>(async () => {
       const read = await store.read(key, signal)
       if (!read.ok) return read
-      const found = read.value
+      // A locked keychain is found out before anything is published.
+      const ours = await ourEntry()
+      const found = credible(read.value, ours)
       if (found !== undefined && 'garbled' in found) {
         throw new RegcreddError('FLEET_CONFLICT', `the canonical Secret of ${key} is refused: ${found.garbled}`)
       }
@@ -181,8 +183,6 @@ export function createReplica(parts: ReplicaParts): Replica {
       if (found !== undefined && sent !== undefined && isSameEntry(key, found.entry, sent)) {
         return { ok: true, value: sent }
       }
-      // A locked keychain is found out before anything is published.
-      const ours = await ourEntry()
       const relation = found === undefined ? 'older' : compareEntries(key, found.entry, ours)
       const base = relation === 'older' || found === undefined ? ours : found.entry
       const next = changeEntry(base, change, parts.node)
@@ -232,4 +232,10 @@ export function createReplica(parts: ReplicaParts): Replica {
       }),
     update: (change, signal) => inTurn(() => updateNow(change, signal)),
   }
+}
+
+function credible(found: FoundCanonical | undefined, ours: Entry | undefined): FoundCanonical | undefined {
+  if (found === undefined || 'garbled' in found || isWithinReach(found.entry, ours)) return found
+  const { uid, resourceVersion } = found
+  return { uid, resourceVersion, garbled: 'its seq is further ahead than rotations come' }
 }

@@ -15,12 +15,20 @@ export type FleetReport = {
 /** What is to be said of the fleet on /readyz and in the status: none of it stops pulls. */
 export function fleetWarnings(
   credentials: { key: string; standing: ReplicaState['standing']; detail: string | undefined }[],
+  /** The name of this node, where another daemon has it, too. */
+  twin?: string,
 ): string[] {
-  return credentials.flatMap(({ key, standing, detail }) => {
+  const ofTwin = twin === undefined ? [] : [`warning: ${twinDetail(twin)}`]
+  const ofCredentials = credentials.flatMap(({ key, standing, detail }) => {
     if (standing === 'synced' || standing === 'absent') return []
     const why = detail === undefined ? '' : `: ${detail}`
     return [`warning: ${SAID[standing].replace('%', key)}${why}`]
   })
+  return [...ofTwin, ...ofCredentials]
+}
+
+export function twinDetail(node: string): string {
+  return `another daemon is ${node} in this fleet, too; give each node a fleet.node of its own`
 }
 
 const SAID = {

@@ -27,7 +27,9 @@ export async function checkRights(
   const pool = createPool(CONCURRENCY)
   const ask = (one: Needed): Promise<CheckedRight> =>
     pool(async () => ({ ...one, allowed: await isAllowed(review, one.right, signal) }))
-  const asked = await Promise.all(needed.map(ask))
+  // The first alone: an API server that does not know the user ends the connection, and the others would only tell of that.
+  const [first, ...others] = needed
+  const asked = first === undefined ? [] : [await ask(first), ...(await Promise.all(others.map(ask)))]
   const rights: CheckedRight[] = []
   for (const one of asked) {
     const splits = !one.allowed && one.right.namespace === undefined && one.isPerNamespace && namespaces.length > 0

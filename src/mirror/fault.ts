@@ -68,7 +68,7 @@ function httpFault(status: number, headers: Record<string, unknown>, body: unkno
   const told = `HTTP ${status}${reason === undefined ? '' : `, ${reason}`}`
   if (status === 401) return fault('unreachable', `the Kubernetes API does not accept the kubeconfig's user (${told})`)
   if (status === 403 && isTerminating(body)) return fault('refused', `the namespace is being deleted (${told})`)
-  if (status === 403) return fault('forbidden', `the kubeconfig's user may not do this in the namespace (${told})`)
+  if (status === 403) return fault('forbidden', `the kubeconfig's user may not do this (${told})`)
   if (status === 404) return fault('absent', `there is no such namespace or Secret (${told})`)
   if (status === 409) return fault('conflict', `somebody else keeps writing this object (${told})`)
   if (status === 410) return fault('gone', `the Kubernetes API has forgotten this version (${told})`)

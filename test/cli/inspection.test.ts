@@ -72,20 +72,33 @@ describe('status, mirror and audit', () => {
       { ...row, namespace: 'team-a', outcome: 'failed', detail: 'forbidden' },
     ]
     // As the daemon says it: what failed also makes the mirror stale.
-    admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: true, stale: true, results, fleet: null } }) }
+    admin.routes = {
+      'GET /v1/mirror': () => ({ body: { configured: true, stale: true, results, fault: null, fleet: null } }),
+    }
     const { stdout } = await regcredd('mirror')
     assert.match(stdout, /^1 of 2 Secrets do not hold the credential$/m)
     assert.match(stdout, /^reg\.example\.com +team-a +regcred +failed +2026-11-24T09:00:00Z +forbidden$/m)
     admin.routes = {
-      'GET /v1/mirror': () => ({ body: { configured: true, stale: true, results: results.slice(0, 1), fleet: null } }),
+      'GET /v1/mirror': () => ({
+        body: { configured: true, stale: true, results: results.slice(0, 1), fault: null, fleet: null },
+      }),
     }
     assert.match((await regcredd('mirror')).stdout, /^stale: some Secret was not checked lately$/m)
-    admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: false, stale: false, results: [], fleet: null } }) }
+    admin.routes = {
+      'GET /v1/mirror': () => ({ body: { configured: false, stale: false, results: [], fault: null, fleet: null } }),
+    }
     assert.equal((await regcredd('mirror')).stdout, 'no cluster is configured\n')
   })
 
+  test('mirror says why nothing has been checked', async () => {
+    const body = { configured: true, stale: true, results: [], fault: 'the kubeconfig names nobody', fleet: null }
+    admin.routes = { 'GET /v1/mirror': () => ({ body }) }
+    const { stdout } = await regcredd('mirror')
+    assert.equal(stdout, 'stale: nothing has been checked yet\n  the kubeconfig names nobody\n')
+  })
+
   test('mirror says on a node that does not write the Secrets which one does', async () => {
-    const body = { configured: true, stale: false, results: [] }
+    const body = { configured: true, stale: false, results: [], fault: null }
     const answer = (leader: string | null) => ({ ...body, fleet: { node: 'node-b', leader, writes: false } })
     admin.routes = { 'GET /v1/mirror': () => ({ body: answer('node-a') }) }
     const told = 'node-b does not write the Secrets; node-a does, and regcredd mirror there shows them\n'

@@ -87,7 +87,9 @@ describe('what the command line says of the cluster', () => {
       },
       { ...one, namespace: 'team-b', host: '-', outcome: 'orphan', detail: 'no mirror wants it any more' },
     ]
-    admin.routes = { 'GET /v1/mirror': () => ({ body: { configured: true, stale: false, results, fleet: null } }) }
+    admin.routes = {
+      'GET /v1/mirror': () => ({ body: { configured: true, stale: false, results, fault: null, fleet: null } }),
+    }
     const { stdout } = await regcredd('mirror')
     assert.match(stdout, /^REGISTRY +NAMESPACE +SECRET +OUTCOME +SERVICEACCOUNTS +AT +DETAIL$/m)
     assert.match(stdout, /^a\.example +team-a +regcred +created +default, ci \(absent\) +2026/m)

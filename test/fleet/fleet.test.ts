@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
 import { secretNameOf } from '../../src/fleet/names.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
@@ -31,6 +32,30 @@ describe('a fleet on a real API server', { skip: skipWithoutKubernetes() }, () =
 
   const secretOf = async (namespace: string) =>
     JSON.parse(await api.kubectl(['get', 'secret', NAME, '-n', namespace, '-o', 'json']))
+
+  it('says so where two daemons have one name, and takes one that was started anew for no twin', async (t) => {
+    const { fleet } = await system()
+    const earlier = createNode(t, { kubeconfig, node: 'a', fleet })
+    const faultOf = async (node: typeof earlier) => (await node.report(AbortSignal.timeout(10_000))).fault
+    earlier.start()
+    await eventually('it is there', async () => (await earlier.nodes())?.length === 1, 10_000)
+    await earlier.close()
+    const one = createNode(t, { kubeconfig, node: 'a', fleet })
+    one.start()
+    await setTimeout(2_500)
+    assert.deepEqual([await faultOf(one), one.warnings()], [undefined, []])
+    const other = createNode(t, { kubeconfig, node: 'a', fleet })
+    other.start()
+    const told = /another daemon is a in this fleet, too/
+    await eventually(
+      'both say so',
+      async () => told.test(`${await faultOf(one)}`) && told.test(`${await faultOf(other)}`),
+      20_000,
+    )
+    assert.match(one.warnings()[0] ?? '', told)
+    await other.close()
+    await eventually('the one that is left says so no more', async () => (await faultOf(one)) === undefined, 20_000)
+  })
 
   it('brings a login and both steps of a rotation to every node within a second', async (t) => {
     const { fleet } = await system()

@@ -158,6 +158,29 @@ test('a Secret that is gone, cannot be read or is not ours takes nothing away', 
   assert.ok(store.entry(), 'it was put back')
 })
 
+test('a seq that no rotation can have come to is refused, so that nobody leads the fleet to the end of all numbers', async () => {
+  const store = createFakeStore(KEY)
+  const node = createNode(store, 'a')
+  await node.login('one')
+  const entry = store.entry()
+  assert.ok(entry && 'credential' in entry)
+  const { seq } = entry.credential
+  store.put({ credential: { ...entry.credential, seq: seq + 2 ** 20 + 1 } })
+  assert.equal(await node.follow(), undefined)
+  assert.deepEqual([node.state().standing, node.state().seq, node.adopted.length], ['garbled', seq, 0])
+  await assert.rejects(node.login('two'), { code: 'FLEET_CONFLICT' })
+  store.put({ tombstone: { seq: 2 ** 40, version: 9 } })
+  await node.follow()
+  assert.equal(await node.password(), 'one')
+  const fresh = createNode(store, 'b')
+  await fresh.follow()
+  assert.equal(fresh.state().standing, 'garbled')
+  // As far behind as a node may be that was off for years.
+  store.put({ credential: { ...entry.credential, seq: seq + 100_000 } })
+  await node.follow()
+  assert.deepEqual([node.state().standing, node.state().seq], ['synced', seq + 100_000])
+})
+
 test('two credentials of the same age are reported and left alone, until a login decides', async () => {
   const store = createFakeStore(KEY)
   const alone = createFakeStore(KEY)

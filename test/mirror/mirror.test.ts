@@ -207,7 +207,7 @@ test('a missing and a forbidden namespace fail alone', { skip }, async () => {
   rig.store(REGISTRY, CANARY)
   const [forbidden, missing, allowed] = await rig.run()
   assert.equal(allowed?.outcome, 'created')
-  assert.match(forbidden?.detail ?? '', /may not do this in the namespace \(HTTP 403, Forbidden\)/)
+  assert.match(forbidden?.detail ?? '', /may not do this \(HTTP 403, Forbidden\)/)
   assert.equal(missing?.outcome, 'failed')
   assert.ok(rig.stale())
 })

@@ -262,6 +262,12 @@ test('the policy holds nobody else back', { skip }, async () => {
   await api.kubectl(['create', 'secret', 'generic', 'anything', '-n', 'team-c', '--from-literal=a=b'])
 })
 
+test('a check with a token that the API server does not know says so', { skip }, async () => {
+  const rig = rigFor({ kubeconfig: await api.kubeconfig({ token: 'unknown' }) })
+  const told = /does not accept the kubeconfig's user \(HTTP 401/
+  await assert.rejects(rig.check(AbortSignal.timeout(20_000)), { code: 'KUBERNETES_FAILED', detail: told })
+})
+
 test('a check tells every right that is there and every one that is missing, for each namespace', {
   skip,
 }, async () => {

@@ -75,4 +75,20 @@ export const breaks: Break[] = [
     testFile: 'test/fleet/drive.test.ts',
     test: 'PREVIOUS waits at the end of its grace for a live node that has not taken over, but not for ever',
   },
+  {
+    name: 'fleet: no leap to the last number',
+    file: 'src/fleet/compare.ts',
+    line: 'return seqOf(theirs) <= (ours === undefined ? MAX_FIRST : seqOf(ours) + MAX_STEP)',
+    instead: 'return seqOf(theirs) <= MAX_FIRST * MAX_STEP || ours === undefined',
+    testFile: 'test/fleet/replica.test.ts',
+    test: 'a seq that no rotation can have come to is refused, so that nobody leads the fleet to the end of all numbers',
+  },
+  {
+    name: 'fleet: two daemons of one name',
+    file: 'src/fleet/presence.ts',
+    line: 'if (hasWritten && before !== undefined && !isSame) twinSeenMs = time.steadyMs()',
+    instead: 'if (before !== undefined && !isSame) twinSeenMs = time.steadyMs()',
+    testFile: 'test/fleet/fleet.test.ts',
+    test: 'says so where two daemons have one name, and takes one that was started anew for no twin',
+  },
 ]
