@@ -1,9 +1,10 @@
 import type { V1Secret } from '@kubernetes/client-node'
 import { RegcreddError } from '../errors.ts'
 import { type Entry, formatEntry, parseEntry } from '../keychain/tombstone.ts'
+import { OWNER, OWNER_LABEL } from '../mirror/ownership.ts'
 import { Secret } from '../secret.ts'
 import { seqOf } from './compare.ts'
-import { KEY_ANNOTATION, OWNER, OWNER_LABEL, PART_LABEL, SECRET_TYPE, secretNameOf } from './names.ts'
+import { KEY_ANNOTATION, PART_LABEL, SECRET_TYPE, secretNameOf } from './names.ts'
 
 const FIELD = 'credential'
 /** Ten rotations and three long passwords have room in a tenth of it; etcd takes 1.5 MiB. */

@@ -3,7 +3,8 @@ import { type Base, notTheApi, orAbsent, orConflict } from '../mirror/api-answer
 import type { Call } from '../mirror/call.ts'
 import type { Answer } from '../mirror/fault.ts'
 import type { Client } from '../mirror/kubeconfig.ts'
-import { FIELD_MANAGER, OWNER, OWNER_LABEL, PART_LABEL } from './names.ts'
+import { OWNER, OWNER_LABEL } from '../mirror/ownership.ts'
+import { FIELD_MANAGER, PART_LABEL } from './names.ts'
 
 /** What is written into a Lease. Its times are for people; nobody here compares them with a clock of his own. */
 export type LeaseWriting = {

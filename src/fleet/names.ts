@@ -5,8 +5,6 @@ export const SECRET_TYPE = 'regcredd.io/credential'
 /** Names the key of the credential, `host` or `host/path`; the name of the Secret holds only its hash in full. */
 export const KEY_ANNOTATION = 'regcredd.io/registry'
 export const PART_LABEL = 'app.kubernetes.io/component'
-export const OWNER_LABEL = 'app.kubernetes.io/managed-by'
-export const OWNER = 'regcredd'
 export const FIELD_MANAGER = 'regcredd-fleet'
 /** On the Lease of a node. */
 export const NODE_ANNOTATION = 'regcredd.io/node'

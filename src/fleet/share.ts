@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import type { LabelSelector } from '../config/label.ts'
+import { meetsSelector } from '../mirror/labels.ts'
 
 type Fleet = NonNullable<NonNullable<Config['kubernetes']>['fleet']>
 
@@ -11,33 +11,7 @@ export function shareOf(fleet: Pick<Fleet, 'registries' | 'nodeLabels'>, key: st
   if (fleet.registries === undefined) return 'shared'
   const entry = fleet.registries.find(({ host }) => host === key)
   if (entry === undefined) return 'own'
-  return entry.nodeSelector === undefined || selectsNode(entry.nodeSelector, fleet.nodeLabels) ? 'shared' : 'elsewhere'
-}
-
-function selectsNode({ matchLabels, matchExpressions }: LabelSelector, labels: Record<string, string>): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labelOf(labels, key) === value) &&
-    matchExpressions.every((expression) => meets(labels, expression))
-  )
-}
-
-function meets(
-  labels: Record<string, string>,
-  { key, operator, values }: LabelSelector['matchExpressions'][number],
-): boolean {
-  const value = labelOf(labels, key)
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value)
-    case 'NotIn':
-      return value === undefined || !values.includes(value)
-    case 'Exists':
-      return value !== undefined
-    case 'DoesNotExist':
-      return value === undefined
-  }
-}
-
-function labelOf(labels: Record<string, string>, key: string): string | undefined {
-  return Object.hasOwn(labels, key) ? labels[key] : undefined
+  return entry.nodeSelector === undefined || meetsSelector(entry.nodeSelector, fleet.nodeLabels)
+    ? 'shared'
+    : 'elsewhere'
 }

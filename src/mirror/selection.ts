@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
+import { meetsSelector } from './labels.ts'
 
 export type MirrorEntry = NonNullable<Config['kubernetes']>['mirrors'][number]
-type Expression = NonNullable<MirrorEntry['namespaceSelector']>['matchExpressions'][number]
 
 /** Kubernetes' own: a pattern or selector that is too wide shall not reach them. */
 const SYSTEM = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
@@ -26,30 +26,7 @@ export function selects(entry: MirrorEntry, name: string, labels: Record<string,
   if (!isNamed && SYSTEM.has(name)) return false
   if (!isNamed && namespaces !== undefined && !anyOf(namespaces)(name)) return false
   if (namespaceSelector === undefined) return namespaces !== undefined
-  const { matchLabels, matchExpressions } = namespaceSelector
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labelOf(labels, key) === value) &&
-    matchExpressions.every((expression) => meets(labels, expression))
-  )
-}
-
-/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements */
-function meets(labels: Record<string, string>, { key, operator, values }: Expression): boolean {
-  const value = labelOf(labels, key)
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value)
-    case 'NotIn':
-      return value === undefined || !values.includes(value)
-    case 'Exists':
-      return value !== undefined
-    case 'DoesNotExist':
-      return value === undefined
-  }
-}
-
-function labelOf(labels: Record<string, string>, key: string): string | undefined {
-  return Object.hasOwn(labels, key) ? labels[key] : undefined
+  return meetsSelector(namespaceSelector, labels)
 }
 
 function isPattern(name: string): boolean {
