@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { ListedRegistry } from './config.ts'
 import { checkAbsolute, type ReadFile, readCertificates } from './files.ts'
 import type { Report } from './problem.ts'
 
@@ -33,7 +32,7 @@ export type ProxyTls = z.output<typeof proxyTls>
  */
 export function checkProxyTls(
   { callers, tls }: { callers: string; tls?: ProxyTls | undefined },
-  registries: readonly (ListedRegistry | undefined)[],
+  registries: readonly ({ callers?: string | undefined } | undefined)[],
   readFile: ReadFile,
   report: Report,
 ): void {

@@ -1,8 +1,5 @@
 import type { ListedRegistry } from '../config/config.ts'
-import type { Setting } from './client-plan.ts'
-
-/** A file that the operator must put there: we know its place and what it must hold, not its content. */
-export type OwnFile = { path: string; mode: '0600' | '0644'; holds: string }
+import type { OwnFile, Setting } from './client-plan.ts'
 
 /** Where a client reads what it needs to speak TLS with the daemon. */
 export type CertificatePaths = { ca: string; cert: string; key: string }

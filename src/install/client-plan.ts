@@ -1,5 +1,4 @@
 import type { Config, ListedRegistry } from '../config/config.ts'
-import type { OwnFile } from './certificates.ts'
 
 export const clients = ['containerd', 'podman', 'cri-o', 'skopeo', 'dockerd'] as const
 export type Client = (typeof clients)[number]
@@ -12,6 +11,9 @@ export type Setting = {
 
 /** A file of a client. Where it needs the caller token it holds a placeholder, so a plan may be shown to anybody (caller-token.ts). */
 export type ClientFile = { path: string; mode: '0600' | '0644'; text: string }
+
+/** A file that the operator must put there: we know its place and what it must hold, not its content. */
+export type OwnFile = { path: string; mode: '0600' | '0644'; holds: string }
 
 /** Who is asked next when the daemon is down, refuses, or cannot get the image; `next` is undefined where nobody is. */
 export type FailOver = { registry: string; next: string | undefined; says: string }

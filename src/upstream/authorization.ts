@@ -1,6 +1,9 @@
 import { RegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 
+/** What a registry or a proxy is shown by Basic. */
+export type Login = { username: string; secret: Secret }
+
 /** The username under which docker's config stores an identity token: a refresh token, not a password. */
 const IDENTITY_TOKEN_USERNAME = '<token>'
 

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { readCredential } from '../systemd/credentials.ts'
-import type { Login } from './token-fetch.ts'
+import type { Login } from './authorization.ts'
 
 const CREDENTIAL = 'egress-proxy'
 const MAX_FILE_BYTES = 4096

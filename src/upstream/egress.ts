@@ -5,7 +5,7 @@ import { isExcepted, type NoProxyRule, parseNoProxy } from '../config/no-proxy.t
 import { RegcreddError } from '../errors.ts'
 import { parseOrigin } from '../registry/origin.ts'
 import { Secret } from '../secret.ts'
-import type { Login } from './token-fetch.ts'
+import type { Login } from './authorization.ts'
 
 /** A proxy that opens tunnels; `url` is an origin, so that it may be shown. */
 export type EgressProxy = { url: URL; login: Login | undefined; ca: string | undefined }

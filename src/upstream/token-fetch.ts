@@ -1,10 +1,9 @@
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { BearerChallenge } from '../registry/challenge.ts'
-import type { Secret } from '../secret.ts'
 import type { Agents } from './agents.ts'
 import { type Answer, ask, type Question } from './ask.ts'
-import { basicHeader, isIdentityToken, refreshTokenForm } from './authorization.ts'
+import { basicHeader, isIdentityToken, type Login, refreshTokenForm } from './authorization.ts'
 import { retryAfterMs } from './rate-limits.ts'
 import { allowedRealm } from './realm.ts'
 import { parseTokenAnswer, type Token } from './token-answer.ts'
@@ -21,8 +20,6 @@ export type UpstreamParts = {
   /** Some token servers refuse requests without one. */
   userAgent: string
 }
-
-export type Login = { username: string; secret: Secret }
 
 export type TokenAsk = {
   registry: Registry

@@ -4,9 +4,10 @@ import { RegcreddError } from '../errors.ts'
 import type { BearerChallenge } from '../registry/challenge.ts'
 import { pullScope } from '../registry/scope.ts'
 import type { Secret } from '../secret.ts'
+import type { Login } from './authorization.ts'
 import { orAborted } from './or-aborted.ts'
 import type { Token } from './token-answer.ts'
-import { fetchToken, type Login, type UpstreamParts } from './token-fetch.ts'
+import { fetchToken, type UpstreamParts } from './token-fetch.ts'
 
 /** Of 10,000 repositories pulled in turn, the seldom ones pay a token request again; memory stays under some 10 MB. */
 const MAX_TOKENS = 2_000

@@ -3,8 +3,8 @@ import { RegcreddError, toRegcreddError } from '../errors.ts'
 import { type Challenge, chooseChallenge, parseChallenges } from '../registry/challenge.ts'
 import { pingScope, pullScope } from '../registry/scope.ts'
 import { type Answer, ask } from './ask.ts'
-import { basicHeader, bearerHeader } from './authorization.ts'
-import { fetchToken, type Login, type UpstreamParts } from './token-fetch.ts'
+import { basicHeader, bearerHeader, type Login } from './authorization.ts'
+import { fetchToken, type UpstreamParts } from './token-fetch.ts'
 
 /** What the registry says to a login; the same shape as the rotation's port, which the daemon connects. */
 export type LoginVerdict =

@@ -1,7 +1,7 @@
 import { RegcreddError } from '../errors.ts'
+import type { Login } from './authorization.ts'
 import type { LoginBreaker } from './login-breaker.ts'
 import type { RateLimits } from './rate-limits.ts'
-import type { Login } from './token-fetch.ts'
 import type { KeptToken, Tokens } from './tokens.ts'
 
 const MAX_AT_ONCE = 4
