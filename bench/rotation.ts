@@ -1,7 +1,8 @@
 // How pulls fare while their password changes: 200 a second, the new password provided and staged before the registry takes it.
 import http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eventually, startDaemon } from '../test/helpers/daemon.ts'
+import { startDaemon } from '../test/helpers/daemon.ts'
+import { eventually } from '../test/helpers/eventually.ts'
 import { startFakeRegistry } from '../test/helpers/fake-registry.ts'
 import { asInstalled, startedAs } from './as-installed.ts'
 import type { Measure } from './measure.ts'

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../src/errors.ts'
 import { followFiles } from '../src/followed-files.ts'
-import { eventually } from './helpers/daemon.ts'
+import { eventually } from './helpers/eventually.ts'
 
 const LOOK_MS = 10
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { test } from 'node:test'
-import { eventually, startDaemon } from './helpers/daemon.ts'
+import { startDaemon } from './helpers/daemon.ts'
+import { eventually } from './helpers/eventually.ts'
 
 function status(proxy: string, path: string, headers: Record<string, string>): Promise<number | undefined> {
   return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { awkwardPassword, type Canary, canaryOf, randomMark } from '../helpers/canary.ts'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import type { Recorded } from './recorded.ts'
 

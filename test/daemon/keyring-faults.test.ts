@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type Daemon, eventually, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startFakeRegistry } from '../helpers/fake-registry.ts'
 import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { ask } from '../helpers/proxy.ts'

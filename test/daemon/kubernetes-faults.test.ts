@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { ask } from '../helpers/proxy.ts'
 import { login, NAME, PASSWORD, startPair } from './pair.ts'

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpRequest } from 'node:http'
 import type { TestContext } from 'node:test'
-import { type Daemon, eventually, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 
 export const NAME = 'registry.corp.example'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { ask } from '../helpers/proxy.ts'
 import { beginPull, slowBlob, startPair } from './pair.ts'
 

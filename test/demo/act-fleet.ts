@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { type Daemon, eventually, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import type { FleetAccess } from './cluster.ts'
 import { startLoad } from './load.ts'
 import { createPlainPuller } from './puller.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startLoad } from './load.ts'
 import { HOST } from './registry.ts'
 import type { Scene, Stand } from './scene.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { IMAGE } from './registry.ts'
 import type { Scene, Stand } from './scene.ts'
 

@@ -2,7 +2,8 @@ import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { type Daemon, eventually } from '../helpers/daemon.ts'
+import type { Daemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 
 /** What the documents take for granted in the environment. */

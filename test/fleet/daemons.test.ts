@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { skipWithoutKubernetes } from '../helpers/kube-apiserver.ts'
 import { startFleetOfDaemons } from './daemons.ts'
 

@@ -5,7 +5,7 @@ import { RegcreddError } from '../../src/errors.ts'
 import { createReplica } from '../../src/fleet/replica.ts'
 import { versionOf } from '../../src/keychain/credential.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { admin, createBench, ended, KEY, login, newPassword } from '../rotation/kit.ts'
 import { createFakeStore } from './fake-store.ts'
 

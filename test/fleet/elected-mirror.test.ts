@@ -5,7 +5,7 @@ import { electMirror } from '../../src/fleet/elected-mirror.ts'
 import type { Mirrored } from '../../src/fleet/node-note.ts'
 import type { MirrorRoom, MirrorStatus } from '../../src/mirror/mirror.ts'
 import type { MirrorResult } from '../../src/rotation/ports.ts'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 
 const KEY = 'registry.corp.example'
 const signal = new AbortController().signal

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import { RegcreddError } from '../../src/errors.ts'
 import { nodeLeaseNameOf, secretNameOf } from '../../src/fleet/names.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type KubeApiserver, skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { createNode, KEY, SYSTEM } from './rig.ts'
 

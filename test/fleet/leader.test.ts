@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type KubeApiserver, skipWithoutKubernetes } from '../helpers/kube-apiserver.ts'
 import { NAME, type Node, PASSWORD, startFleetOfDaemons } from './daemons.ts'
 

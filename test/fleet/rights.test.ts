@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { RegcreddError } from '../../src/errors.ts'
 import { secretNameOf } from '../../src/fleet/names.ts'
 import { fleetRights } from '../../src/fleet/rights.ts'
-import { eventually } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { runKubectl, skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { createNode, KEY, SYSTEM } from './rig.ts'
 

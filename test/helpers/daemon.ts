@@ -4,7 +4,6 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuditRecord } from '../../src/audit/record.ts'
 import { mainPath, type Outcome, type RunOptions, run } from '../cli/regcredd.ts'
 import { type Ended, type ServerProcess, startServer } from './server-process.ts'
@@ -171,19 +170,4 @@ async function rest(
   })
   const said = await text(answer)
   return { status: answer.statusCode ?? 0, headers: answer.headers, body: said === '' ? undefined : JSON.parse(said) }
-}
-
-/** Asks until the answer is so; fails after `withinMs` with what was asked for. */
-export async function eventually<T>(
-  what: string,
-  ask: () => T | undefined | false | Promise<T | undefined | false>,
-  withinMs = 5_000,
-): Promise<T> {
-  const deadline = Date.now() + withinMs
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined && answer !== false) return answer
-    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)
-    await sleep(20)
-  }
 }

@@ -9,11 +9,12 @@ import { Secret } from '../../src/secret.ts'
 import { createAgents } from '../../src/upstream/agents.ts'
 import { createVerify } from '../../src/upstream/verify.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { digestOf, startFakeRegistry } from '../helpers/fake-registry.ts'
 import { listed, startTestProxy } from '../helpers/proxy.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
-import { BLOB, codeOf, eventually } from './cases/kit.ts'
+import { BLOB, codeOf } from './cases/kit.ts'
 
 const skip = skipWithout('openssl')
 const NAME = 'registry.invalid'

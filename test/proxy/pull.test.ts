@@ -2,24 +2,15 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { digestOf, type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import { listed, startTestProxy, type TestProxy } from '../helpers/proxy.ts'
 
 const NAME = 'registry.corp.example'
 const LOOPBACK = ['127.0.0.0/8']
 const BLOB = Buffer.alloc(300_000, 'regcredd')
-
-/** Waits for something that another process or the event loop is about to do; fails after two seconds. */
-async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 100; turn++) {
-    if (await isSo()) return
-    await sleep(20)
-  }
-  assert.fail(`not within 2 s: ${what}`)
-}
 
 const codeOf = (body: Buffer): string => JSON.parse(body.toString()).errors[0].detail.code
 

@@ -4,9 +4,10 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { eventually } from '../../helpers/eventually.ts'
 import { digestOf } from '../../helpers/fake-registry.ts'
 import { listed, startTestProxy } from '../../helpers/proxy.ts'
-import { BLOB, codeOf, eventually, LOOPBACK, MANIFEST, NAME, raw, start, startRawServer } from './kit.ts'
+import { BLOB, codeOf, LOOPBACK, MANIFEST, NAME, raw, start, startRawServer } from './kit.ts'
 
 for (const framing of ['with a length', 'in chunks'] as const) {
   test(`case 38: a body ${framing} that the registry cuts resets the caller, and a Range goes on from there`, async (t) => {

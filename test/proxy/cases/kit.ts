@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
@@ -102,13 +101,4 @@ export async function raw(
   await Promise.race([done, sleep(2_500)])
   socket.destroy()
   return { answer, ended }
-}
-
-/** Waits for something that the event loop is about to do; fails after three seconds. */
-export async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 150; turn++) {
-    if (await isSo()) return
-    await sleep(20)
-  }
-  assert.fail(`not within 3 s: ${what}`)
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { codeOf, eventually, MANIFEST, NAME, raw, start } from './kit.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { codeOf, MANIFEST, NAME, raw, start } from './kit.ts'
 
 const HOST = 'Host: 127.0.0.1\r\n'
 const GET = `GET ${MANIFEST} HTTP/1.1\r\n`

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../../helpers/eventually.ts'
 import { startFakeRegistry } from '../../helpers/fake-registry.ts'
 import { listed } from '../../helpers/proxy.ts'
-import { codeOf, eventually, MANIFEST, NAME, raw, start } from './kit.ts'
+import { codeOf, MANIFEST, NAME, raw, start } from './kit.ts'
 
 const PATH = '/v2/team/app/manifests/1'
 const head = (target: string) => `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`

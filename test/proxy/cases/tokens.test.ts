@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
+import { eventually } from '../../helpers/eventually.ts'
 import { digestOf } from '../../helpers/fake-registry.ts'
 import { listed, startTestProxy } from '../../helpers/proxy.ts'
 import { startTokenServer } from '../../helpers/token-server.ts'
-import { BLOB, codeOf, eventually, LOOPBACK, MANIFEST, NAME, raw, start, startRawServer } from './kit.ts'
+import { BLOB, codeOf, LOOPBACK, MANIFEST, NAME, raw, start, startRawServer } from './kit.ts'
 
 /** A registry that takes any Bearer token, whose token server answers what a test says. */
 async function withTokenServer(t: TestContext) {
