@@ -1,7 +1,12 @@
+import { type FSWatcher, watch } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { errnoOf, type RegcreddError, toRegcreddError } from './errors.ts'
 
-const LOOK_EVERY_MS = 2_000
+/** The kernel tells of changes at once, but not behind links and not on every file system, and no idle node should be woken often. */
+const LOOK_EVERY_MS = 10_000
+/** A file is mostly written in more than one step, and a key beside its certificate. */
+const QUIET_MS = 100
 
 /** What some files hold, as far as it can be used: a state of them that cannot leaves the one before it in force. */
 export type Followed<T> = {
@@ -51,18 +56,48 @@ export async function followFiles<T>(
     if (fault === undefined || fault.message !== before?.message) onNews(fault)
   }
 
-  const timer = setInterval(() => {
-    if (looking) return
+  let isOutdated = false
+  let isClosed = false
+  function lookSoon(): void {
+    isOutdated = looking
+    if (looking || isClosed) return
     looking = true
     void look().finally(() => {
       looking = false
+      if (isOutdated) lookSoon()
     })
-  }, intervalMs).unref()
+  }
+
+  let told: NodeJS.Timeout | undefined
+  const changed = () => {
+    told ??= setTimeout(() => {
+      told = undefined
+      lookSoon()
+    }, QUIET_MS).unref()
+  }
+  const watchers = [...new Set(paths.map((path) => dirname(path)))].flatMap((folder) => watched(folder, changed))
+  const timer = setInterval(lookSoon, intervalMs).unref()
   return {
     now: () => value,
     fault: () => fault,
     onChange: (take) => void takers.push(take),
-    close: () => clearInterval(timer),
+    close() {
+      isClosed = true
+      clearInterval(timer)
+      clearTimeout(told)
+      for (const watcher of watchers) watcher.close()
+    },
+  }
+}
+
+/** Nothing where the kernel cannot watch the folder: then the looks at intervals have to do. */
+function watched(folder: string, changed: () => void): FSWatcher[] {
+  try {
+    const watcher = watch(folder, { persistent: false }, changed)
+    watcher.on('error', () => watcher.close())
+    return [watcher]
+  } catch {
+    return []
   }
 }
 

@@ -10,7 +10,11 @@ import { eventually } from './helpers/eventually.ts'
 
 const LOOK_MS = 10
 
-async function followed(t: TestContext, read: (path: string) => Promise<string> = (path) => readFile(path, 'utf8')) {
+async function followed(
+  t: TestContext,
+  read: (path: string) => Promise<string> = (path) => readFile(path, 'utf8'),
+  intervalMs = LOOK_MS,
+) {
   const folder = await mkdtemp(join(tmpdir(), 'regcredd-followed-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'file')
@@ -19,7 +23,7 @@ async function followed(t: TestContext, read: (path: string) => Promise<string> 
   const taken: string[] = []
   const files = await followFiles([path], () => read(path), {
     onNews: (fault) => void told.push(fault?.detail ?? fault?.code),
-    intervalMs: LOOK_MS,
+    intervalMs,
   })
   t.after(() => files.close())
   files.onChange((value) => void taken.push(value))
@@ -38,6 +42,24 @@ test('a change is taken and told once, and so is one by way of a link', async (t
   await sleep(5 * LOOK_MS)
   assert.deepEqual([taken.at(-1), told.at(-1)], ['third', undefined])
   assert.ok(taken.length <= 4, 'what did not change is not read again')
+})
+
+test('the kernel tells of a change long before the next look, also of one while the last is being read', async (t) => {
+  let reads = 0
+  const slowly = async (path: string) => {
+    const text = await readFile(path, 'utf8')
+    reads += 1
+    await sleep(300)
+    return text
+  }
+  const { folder, path, files } = await followed(t, slowly, 600_000)
+  for (const text of ['second', 'third']) {
+    const before = reads
+    await writeFile(join(folder, 'new'), text)
+    await rename(join(folder, 'new'), path)
+    await eventually('it is being read', () => reads > before)
+  }
+  await eventually('the last is taken', () => files.now() === 'third')
 })
 
 test('what cannot be used changes nothing, is told once for each reason, and is tried again', async (t) => {
