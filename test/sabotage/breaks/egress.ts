@@ -164,10 +164,26 @@ export const breaks: Break[] = [
   {
     name: 'followed files: one reading at a time',
     file: 'src/followed-files.ts',
-    line: 'if (looking) return',
-    instead: '',
+    line: 'if (looking || isClosed) return',
+    instead: 'if (isClosed) return',
     testFile: 'test/followed-files.test.ts',
     test: 'a change of rights alone is a change, and readings do not overlap',
+  },
+  {
+    name: 'followed files: the kernel tells of changes',
+    file: 'src/followed-files.ts',
+    line: 'const watcher = watch(folder, { persistent: false }, changed)',
+    instead: 'const watcher = watch(folder, { persistent: false })',
+    testFile: 'test/followed-files.test.ts',
+    test: 'the kernel tells of a change long before the next look, also of one while the last is being read',
+  },
+  {
+    name: 'followed files: a change during a reading',
+    file: 'src/followed-files.ts',
+    line: 'if (isOutdated) lookSoon()',
+    instead: '',
+    testFile: 'test/followed-files.test.ts',
+    test: 'the kernel tells of a change long before the next look, also of one while the last is being read',
   },
   {
     name: 'client certificate: the new one is shown',
