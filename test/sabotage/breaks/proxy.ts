@@ -276,12 +276,12 @@ export const breaks: Break[] = [
     test: 'a registry that sends 101 Switching Protocols is a 502',
   },
   {
-    name: 'daemon: the drain waits for the records',
+    name: 'proxy: the drain waits for the records',
     file: 'src/proxy/drain.ts',
     line: 'await Promise.all(underWay)',
     instead: '',
-    testFile: 'test/daemon/signals.test.ts',
-    test: 'a blob that outlasts proxy.drainTimeoutMs is cut, never ended as if it were whole, and the daemon ends with 0',
+    testFile: 'test/proxy/drain.test.ts',
+    test: 'the drain waits for what settles after its connection was cut, so that its record is written',
   },
   {
     name: 'canary: the caller token in the audit',
