@@ -135,7 +135,9 @@ test('items of other programs under the same service name harm nothing, and one 
   await daemon.start()
   await servesWhatIsKnown(daemon, registry, 'KEYCHAIN_CORRUPT')
   await isReady(daemon)
-  assert.match(daemon.log(), /the item of unknown\.example does not have the required form/)
+  await eventually('the log names it', () =>
+    /the item of unknown\.example does not have the required form/.test(daemon.log()),
+  )
   assert.ok(!daemon.log().includes('canary'))
 })
 
