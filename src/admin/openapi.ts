@@ -20,8 +20,14 @@ const BY_TLS: ErrorCode[] = [
 ]
 
 export function addOpenApi(api: Api): void {
-  const document = openApiDocument(api.parts.version)
-  addRoute(api, [endpoints.openapi, (_request, response) => void response.json(document)])
+  let document: Json | undefined
+  addRoute(api, [
+    endpoints.openapi,
+    (_request, response) => {
+      document ??= openApiDocument(api.parts.version)
+      response.json(document)
+    },
+  ])
 }
 
 /** The API as an OpenAPI 3.1 document, made of the same table and the same forms that serve it. */
