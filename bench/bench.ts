@@ -8,7 +8,7 @@ import { interleave } from './measure.ts'
 import { writePerformancePage } from './page.ts'
 import { jsonOf, type Result, tableOf } from './result.ts'
 import { startRig } from './rig.ts'
-import { clientNote, sourcesNote } from './rows.ts'
+import { clientNote, resultsOf, sourcesNote } from './rows.ts'
 
 const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } } as const
 const { json, quick, only } = parseArgs({ options }).values
@@ -46,7 +46,7 @@ const all: Result[] = []
         `  round ${round} of ${rounds}  ${label.padEnd(38)}${(first < 10 ? first.toFixed(2) : first.toFixed(0)).padStart(7)}`,
       )
     })
-    const results = group.results(values)
+    const results = resultsOf(values)
     all.push(...results)
     lines.push(`### ${group.title}`, '', tableOf(results), '')
     if (group.name === 'pulls') facts.push(clientNote(values), sourcesNote(values))

@@ -4,13 +4,11 @@ import { fleetMeasure } from './fleet.ts'
 import { startIdleRig } from './idle.ts'
 import { startKeychainRig } from './keychain-start.ts'
 import type { Measure } from './measure.ts'
-import { mirrorMemoryMeasure, mirrorResults, startMirrorRig } from './mirror.ts'
+import { mirrorMemoryMeasure, startMirrorRig } from './mirror.ts'
 import { burstMeasure, pullMeasures } from './pull.ts'
 import { startPullRig } from './pull-rig.ts'
-import type { Result } from './result.ts'
 import type { Rig } from './rig.ts'
 import { startRotationRig } from './rotation.ts'
-import { resultsOf } from './rows.ts'
 import { slowMeasures, startSlowRig } from './slow.ts'
 import { smallMeasures } from './small.ts'
 import { startUpMeasures } from './start-up.ts'
@@ -29,8 +27,7 @@ export type Plan = {
   nodes: number
 }
 
-export type Values = ReadonlyMap<string, number[]>
-export type Say = (text: string) => void
+type Say = (text: string) => void
 
 /** One table of the page. What `start` begins ends with `stack`; `rounds` is how often its measures are worth taking. */
 export type Group = {
@@ -38,7 +35,6 @@ export type Group = {
   title: string
   rounds: (plan: Plan) => number
   start(rig: Rig, plan: Plan, stack: AsyncDisposableStack, say: Say): Promise<Measure[]>
-  results(values: Values): Result[]
 }
 
 export const groups: Group[] = [
@@ -61,7 +57,6 @@ export const groups: Group[] = [
         ...startUpMeasures(rig, settleMs),
       ]
     },
-    results: resultsOf,
   },
   {
     name: 'keychain',
@@ -75,7 +70,6 @@ export const groups: Group[] = [
       const idle = stack.use(await startIdleRig(main, { seconds: idleSeconds, settleMs: 5 * settleMs }))
       return [...(keyring?.measures ?? []), ...rotation.measures, ...idle.measures]
     },
-    results: resultsOf,
   },
   {
     name: 'kubernetes',
@@ -91,6 +85,5 @@ export const groups: Group[] = [
       const mirror = stack.use(await startMirrorRig(namespaces))
       return [...mirror.measures, memory, fleetMeasure(nodes, kind === 'quick' ? 2 : 5)]
     },
-    results: (values) => [...mirrorResults(values), ...resultsOf(values)],
   },
 ]

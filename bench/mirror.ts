@@ -17,13 +17,46 @@ import { startFakeCluster } from '../test/mirror/fake-cluster.ts'
 import { createRig } from '../test/mirror/rig.ts'
 import { asInstalled } from './as-installed.ts'
 import { interleave, type Measure } from './measure.ts'
-import { type Result, tableOf } from './result.ts'
+import { type Row, resultsFrom, tableOf } from './result.ts'
 import { residentMegabytes } from './slow.ts'
 
 const REGISTRY = 'registry.bench.example'
 /** As the mirror has it. */
 const CONCURRENCY = 8
 const never = new AbortController().signal
+
+/** The rows of the table. */
+export const mirrorRows: readonly Row[] = [
+  {
+    name: 'mirror-time',
+    what: 'rotation to 1,000 namespaces',
+    unit: 's',
+    aim: 1.2,
+    better: 'lower',
+    ours: 'mirror, regcredd',
+    peer: ['mirror, bare', 'bare'],
+  },
+  {
+    name: 'mirror-idle',
+    what: 'writes of a second look',
+    unit: '',
+    aim: 0,
+    better: 'exact',
+    judged: 'value',
+    ours: 'mirror second look, regcredd',
+    peer: ['mirror second look, bare', 'bare'],
+  },
+  {
+    name: 'mirror-memory',
+    what: '5,000 namespaces, memory',
+    unit: 'MB',
+    aim: 150,
+    better: 'lower',
+    judged: 'value',
+    ours: 'mirror memory, regcredd',
+    peer: ['mirror memory, none', 'none'],
+  },
+]
 
 export type MirrorRig = { measures: Measure[]; [Symbol.asyncDispose](): Promise<void> }
 
@@ -147,50 +180,6 @@ async function bundle(outfile: string): Promise<void> {
   })
 }
 
-/** The rows of the table. */
-export function mirrorResults(values: ReadonlyMap<string, number[]>): Result[] {
-  const row = (
-    parts: Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better' | 'judged'>,
-    key: string,
-    peer: string,
-  ): Result => ({
-    ...parts,
-    ours: { name: 'regcredd', values: values.get(`${key}, regcredd`) ?? [] },
-    peer: { name: peer, values: values.get(`${key}, ${peer}`) ?? [] },
-  })
-  return [
-    row(
-      {
-        name: 'mirror-time',
-        what: 'rotation to 1,000 namespaces',
-        unit: 's',
-        aim: 1.2,
-        better: 'lower',
-        judged: 'ratio',
-      },
-      'mirror',
-      'bare',
-    ),
-    row(
-      { name: 'mirror-idle', what: 'writes of a second look', unit: '', aim: 0, better: 'exact', judged: 'value' },
-      'mirror second look',
-      'bare',
-    ),
-    row(
-      {
-        name: 'mirror-memory',
-        what: '5,000 namespaces, memory',
-        unit: 'MB',
-        aim: 150,
-        better: 'lower',
-        judged: 'value',
-      },
-      'mirror memory',
-      'none',
-    ),
-  ]
-}
-
 async function seconds(act: () => Promise<void>): Promise<number> {
   const beganAt = performance.now()
   await act()
@@ -207,5 +196,5 @@ if (process.argv[1] === import.meta.filename) {
     (round, label, sample) =>
       process.stderr.write(`  round ${round}  ${label.padEnd(44)}${Object.values(sample)[0]?.toFixed(2)}\n`),
   )
-  process.stdout.write(`${tableOf(mirrorResults(values))}\n`)
+  process.stdout.write(`${tableOf(resultsFrom(mirrorRows, values))}\n`)
 }

@@ -1,3 +1,4 @@
+import type { Values } from './measure.ts'
 import { median, pairedRatio } from './stats.ts'
 
 /** Values of one contender, one for each round. */
@@ -14,6 +15,23 @@ export type Result = {
   judged: 'ratio' | 'value'
   aim: number
   better: 'higher' | 'lower' | 'exact'
+}
+
+/** A result before it is measured: under which keys the values of ours and of the peer are found. */
+export type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
+  /** Default: the ratio. */
+  judged?: Result['judged']
+  ours: string
+  peer: readonly [key: string, name: string]
+}
+
+/** What was measured of these rows, in their order; a row whose peer was not there is left out. */
+export function resultsFrom(rows: readonly Row[], values: Values): Result[] {
+  return rows.flatMap(({ ours, peer: [peerKey, peerName], judged = 'ratio', ...row }) => {
+    const [own, others] = [values.get(ours), values.get(peerKey)]
+    if (own === undefined || others === undefined) return []
+    return { ...row, judged, ours: { name: 'regcredd', values: own }, peer: { name: peerName, values: others } }
+  })
 }
 
 function judgedOf({ ours, peer, judged }: Result): { middle: number; low: number; high: number } {

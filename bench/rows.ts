@@ -1,17 +1,11 @@
 import { fleetRow } from './fleet.ts'
 import { idleRow } from './idle.ts'
 import { keychainStartRow } from './keychain-start.ts'
-import type { Result } from './result.ts'
+import type { Values } from './measure.ts'
+import { mirrorRows } from './mirror.ts'
+import { type Result, type Row, resultsFrom } from './result.ts'
 import { rotationRows } from './rotation.ts'
 import { median } from './stats.ts'
-
-type Values = ReadonlyMap<string, number[]>
-type Row = Pick<Result, 'name' | 'what' | 'unit' | 'aim' | 'better'> & {
-  /** Default: the ratio. */
-  judged?: Result['judged']
-  ours: string
-  peer: readonly [key: string, name: string]
-}
 
 const CLIENT = 'client of '
 
@@ -148,16 +142,13 @@ const rows: readonly Row[] = [
   keychainStartRow,
   idleRow,
   ...rotationRows,
+  ...mirrorRows,
   fleetRow,
 ]
 
-/** The rows of the table, from the values of all rounds; a row whose peer was not there is left out. */
+/** Of all the rows those that were measured. */
 export function resultsOf(values: Values): Result[] {
-  return rows.flatMap(({ ours, peer: [peerKey, peerName], judged = 'ratio', ...row }) => {
-    const [own, others] = [values.get(ours), values.get(peerKey)]
-    if (own === undefined || others === undefined) return []
-    return { ...row, judged, ours: { name: 'regcredd', values: own }, peer: { name: peerName, values: others } }
-  })
+  return resultsFrom(rows, values)
 }
 
 /** What running the sources instead of the bundle costs. */

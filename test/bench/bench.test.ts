@@ -102,6 +102,17 @@ describe('the figures of the bench', () => {
     )
   })
 
+  test('Kubernetes without a cluster gives a table of what was measured', () => {
+    const results = resultsOf(
+      new Map([
+        ['mirror memory, regcredd', [100]],
+        ['mirror memory, none', [1]],
+      ]),
+    )
+    assert.match(tableOf(results), /\n\| 5,000 namespaces, memory \| 100 MB +\| .* \| ≤ 150 MB +\| met \|$/)
+    assert.deepEqual(JSON.parse(jsonOf(results)), { 'mirror-memory': { value: 100, aim: 150, better: 'lower' } })
+  })
+
   test('the client is shown where it had least room', () => {
     const values = new Map([
       ['client of blob, 1, direct', [0.5, 0.9, 0.8]],
