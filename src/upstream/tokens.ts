@@ -63,7 +63,7 @@ const gone = () => new RegcreddError('UPSTREAM_UNREACHABLE', 'the caller went aw
 
 type Entry = Token & { -readonly [field in keyof KeptToken]: KeptToken[field] }
 
-/** Makes an empty cache of tokens; `onKept` is told whenever it has got one. */
+/** Makes an empty cache of tokens; `onKept` is told whenever it has got one, but not by `renew`, whose caller knows. */
 export function createTokens(parts: UpstreamParts & { onKept?: () => void }): Tokens {
   const tokens = new LRUCache<string, Entry>({ max: MAX_TOKENS })
   /** From registry, repository and version to the key of the token that served them last. */
@@ -105,7 +105,7 @@ export function createTokens(parts: UpstreamParts & { onKept?: () => void }): To
       // Whoever waits for it began before the credential changed; nobody else is to have it.
       if (generationOf(name) === generation) {
         tokens.set(key, entry)
-        parts.onKept?.()
+        if (renewed === undefined) parts.onKept?.()
       }
       outcome = 'ok'
       return entry

@@ -25,7 +25,7 @@ export type WarmthParts = {
 }
 
 export type Warmth = {
-  /** Looks at the tokens at hand and at when to do so again; to be called when there is a new one. */
+  /** Looks at the tokens at hand and at when to do so again; to be called when there is a new one that it has not got itself. */
   look(): void
   /** Ends what is under way. */
   close(): void
@@ -44,11 +44,9 @@ export function keepWarm(parts: WarmthParts): Warmth {
 
   function look(): void {
     if (closing.signal.aborted) return
-    const usedLatelyFirst = tokens
-      .kept()
-      .filter((token) => !tried.has(token) && isInUse(token, nowMs()))
-      .sort((a, b) => b.usedAtMs - a.usedAtMs)
-    const due = usedLatelyFirst.filter((token) => renewalAtMs(token) <= nowMs())
+    const atMs = nowMs()
+    const inUse = tokens.kept().filter((token) => !tried.has(token) && isInUse(token, atMs))
+    const due = inUse.filter((token) => renewalAtMs(token) <= atMs).sort((a, b) => b.usedAtMs - a.usedAtMs)
     const now = due.slice(0, MAX_AT_ONCE - underWay)
     for (const token of now) {
       tried.add(token)
@@ -61,7 +59,7 @@ export function keepWarm(parts: WarmthParts): Warmth {
         })
     }
     // Those that are due and must wait are looked at when one of the others has ended.
-    lookAt(Math.min(...usedLatelyFirst.filter((token) => !due.includes(token)).map(renewalAtMs)))
+    lookAt(Math.min(...inUse.map(renewalAtMs).filter((renewal) => renewal > atMs)))
   }
 
   function lookAt(atMs: number): void {
