@@ -1,20 +1,5 @@
 import { z } from 'zod'
-
-const nodeSelector = z.strictObject({
-  matchLabels: z.record(z.string(), z.string()).default({}).describe('Labels that a node must have.'),
-  matchExpressions: z
-    .array(
-      z.strictObject({
-        key: z.string().describe('The label.'),
-        operator: z
-          .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
-          .describe('As in Kubernetes: a node without the label meets `NotIn` and `DoesNotExist`.'),
-        values: z.array(z.string()).default([]).describe('For `In` and `NotIn`.'),
-      }),
-    )
-    .default([])
-    .describe('What a node must meet beside them.'),
-})
+import { labelSelector } from './label.ts'
 
 /** The section `kubernetes.fleet` of the configuration file. */
 export const fleetSection = z.strictObject({
@@ -36,7 +21,7 @@ export const fleetSection = z.strictObject({
     .array(
       z.strictObject({
         host: z.string().describe('A registry as in `registries[].host`.'),
-        nodeSelector: nodeSelector
+        nodeSelector: labelSelector('node')
           .optional()
           .describe('Labels of the nodes that hold its credential. Absent: all nodes do.'),
       }),

@@ -1,15 +1,8 @@
 import { z } from 'zod'
 import { fleetSection } from './fleet-section.ts'
+import { labelSelector } from './label.ts'
 
 const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
-
-const selectorExpression = z.strictObject({
-  key: z.string().describe('The label.'),
-  operator: z
-    .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
-    .describe('As in Kubernetes: a namespace without the label meets `NotIn` and `DoesNotExist`.'),
-  values: z.array(z.string()).default([]).describe('For `In` and `NotIn`.'),
-})
 
 export const mirrorEntry = z.strictObject({
   registries: z
@@ -27,11 +20,7 @@ export const mirrorEntry = z.strictObject({
     .array(z.string())
     .default([])
     .describe('Names or patterns of namespaces that do not get it whatever else they meet.'),
-  namespaceSelector: z
-    .strictObject({
-      matchLabels: z.record(z.string(), z.string()).default({}).describe('Labels that a namespace must have.'),
-      matchExpressions: z.array(selectorExpression).default([]).describe('What a namespace must meet beside them.'),
-    })
+  namespaceSelector: labelSelector('namespace')
     .optional()
     .describe('Labels of the namespaces that get the Secret, as in a Kubernetes label selector. `{}`: all namespaces.'),
   secretName: z.string().default('regcred').describe('Name of the Secret in each namespace.'),

@@ -1,14 +1,30 @@
+import { z } from 'zod'
 import type { Report } from './problem.ts'
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set */
 const LABEL_KEY = /^(?:(?=[^/]{1,253}\/)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?$/
 const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?)?$/
 
-/** A label selector as in Kubernetes. */
-export type LabelSelector = {
-  matchLabels: Record<string, string>
-  matchExpressions: { key: string; operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'; values: string[] }[]
+/** The form of a label selector as in Kubernetes; `of` is what it selects. */
+export function labelSelector(of: 'namespace' | 'node') {
+  return z.strictObject({
+    matchLabels: z.record(z.string(), z.string()).default({}).describe(`Labels that a ${of} must have.`),
+    matchExpressions: z
+      .array(
+        z.strictObject({
+          key: z.string().describe('The label.'),
+          operator: z
+            .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
+            .describe(`As in Kubernetes: a ${of} without the label meets \`NotIn\` and \`DoesNotExist\`.`),
+          values: z.array(z.string()).default([]).describe('For `In` and `NotIn`.'),
+        }),
+      )
+      .default([])
+      .describe(`What a ${of} must meet beside them.`),
+  })
 }
+
+export type LabelSelector = z.output<ReturnType<typeof labelSelector>>
 
 export function isLabel(key: string, value: string): boolean {
   return LABEL_KEY.test(key) && LABEL_VALUE.test(value)
