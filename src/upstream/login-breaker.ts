@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { orAborted } from './or-aborted.ts'
 
 const FIRST_HOLD_MS = 10_000
 const LONGEST_HOLD_MS = 300_000
@@ -92,7 +93,7 @@ export function createLoginBreaker({ nowMs, wallNowMs }: { nowMs(): number; wall
       const key = keyOf(registry, version)
       const underWay = logins.get(key)?.isProven ? undefined : trials.get(key)
       // Waits once only: a verdict that does not come must not make a queue of those who wait for it.
-      if (underWay !== undefined) await orGone(underWay, signal)
+      if (underWay !== undefined) await orAborted(underWay, signal).catch(() => undefined)
       if (heldUntilMs(registry, version, repository) !== undefined) return undefined
       const { promise, resolve } = Promise.withResolvers<void>()
       const isFirst = !trials.has(key)
@@ -129,13 +130,4 @@ export function createLoginBreaker({ nowMs, wallNowMs }: { nowMs(): number; wall
 
 function noHold(): Hold {
   return { holds: 0, sinceMs: 0, untilMs: -Infinity }
-}
-
-/** Ends with the trial, or when the one who waits has gone. Never rejects. */
-function orGone(trial: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    void trial.then(resolve)
-  })
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { createLoginBreaker } from '../../src/upstream/login-breaker.ts'
@@ -98,6 +99,17 @@ test('one who goes away does not wait for the trial', async () => {
   const waiting = breaker.claim(NAME, 'v1', 'a', gone.signal)
   gone.abort()
   assert.ok(await waiting)
+})
+
+test('one who has waited for a trial leaves nothing on a signal that lasts longer', async () => {
+  const { breaker } = start()
+  const lasting = new AbortController().signal
+  const first = await breaker.claim(NAME, 'v1', 'a', lasting)
+  const waiting = breaker.claim(NAME, 'v1', 'a', lasting)
+  assert.equal(getEventListeners(lasting, 'abort').length, 1)
+  first?.[Symbol.dispose]()
+  assert.ok(await waiting)
+  assert.deepEqual(getEventListeners(lasting, 'abort'), [])
 })
 
 test('what is held back is listed with its times, and forgotten for one registry alone', async () => {

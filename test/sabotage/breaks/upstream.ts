@@ -165,10 +165,18 @@ export const breaks: Break[] = [
   {
     name: 'proxy: one trial of an unknown password',
     file: 'src/upstream/login-breaker.ts',
-    line: 'if (underWay !== undefined) await orGone(underWay, signal)',
+    line: 'if (underWay !== undefined) await orAborted(underWay, signal).catch(() => undefined)',
     instead: '',
     testFile: 'test/upstream/login-breaker.test.ts',
     test: 'of fifty who would try an unknown password at once one does, and the others learn from it',
+  },
+  {
+    name: 'upstream: a signal that lasts',
+    file: 'src/upstream/or-aborted.ts',
+    line: "work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))",
+    instead: 'work.then(resolve, reject)',
+    testFile: 'test/upstream/login-breaker.test.ts',
+    test: 'one who has waited for a trial leaves nothing on a signal that lasts longer',
   },
   {
     name: 'proxy: one bad repository',
