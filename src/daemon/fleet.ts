@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { createFleet, type Fleet } from '../fleet/fleet.ts'
+import { isInStep } from '../fleet/report.ts'
 import { createSteadyMs } from '../fleet/steady.ts'
 import type { KnownKeychain } from '../keychain/known.ts'
 import type { Entry } from '../keychain/tombstone.ts'
@@ -31,8 +32,7 @@ export function buildFleet({ config, log, stack }: Base, keychain: KnownKeychain
       for (const listener of adopted) listener(key, entry)
     },
     onStanding: (key, state) => {
-      const isWell = state.standing === 'synced' || state.standing === 'absent'
-      log[isWell ? 'info' : 'warn']({ key, ...state }, 'fleet')
+      log[isInStep(state.standing) ? 'info' : 'warn']({ key, ...state }, 'fleet')
     },
     onFault: (key, thrown) =>
       log.error({ key, err: thrown }, 'a credential could not be brought in step with the fleet'),

@@ -1,4 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts'
+import { isInStep } from '../fleet/report.ts'
 import { startHealth } from '../health.ts'
 import { versionOf } from '../keychain/credential.ts'
 import { readinessOf, type StatusParts } from '../status.ts'
@@ -50,7 +51,7 @@ function fleetSeen(fleet: Fleet): Parameters<Base['metrics']['fleet']>[0] {
       registry: key,
       seq,
       fleetSeq,
-      isInStep: standing === 'synced' || standing === 'absent',
+      isInStep: isInStep(standing),
     })),
   }
 }

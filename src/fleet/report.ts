@@ -1,5 +1,5 @@
 import type { SeenNode } from './presence.ts'
-import type { ReplicaState } from './replica.ts'
+import type { ReplicaState, Standing } from './replica.ts'
 
 /** How the fleet is, as seen from one node. */
 export type FleetReport = {
@@ -12,15 +12,20 @@ export type FleetReport = {
   fault: string | undefined
 }
 
+/** Whether this node holds of a credential what the fleet holds; where that is nothing, too. */
+export function isInStep(standing: Standing): standing is 'synced' | 'absent' {
+  return standing === 'synced' || standing === 'absent'
+}
+
 /** What is to be said of the fleet on /readyz and in the status: none of it stops pulls. */
 export function fleetWarnings(
-  credentials: { key: string; standing: ReplicaState['standing']; detail: string | undefined }[],
+  credentials: { key: string; standing: Standing; detail: string | undefined }[],
   /** The name of this node, where another daemon has it, too. */
   twin?: string,
 ): string[] {
   const ofTwin = twin === undefined ? [] : [`warning: ${twinDetail(twin)}`]
   const ofCredentials = credentials.flatMap(({ key, standing, detail }) => {
-    if (standing === 'synced' || standing === 'absent') return []
+    if (isInStep(standing)) return []
     const why = detail === undefined ? '' : `: ${detail}`
     return [`warning: ${SAID[standing].replace('%', key)}${why}`]
   })
