@@ -7,7 +7,7 @@ import { pastOf } from './apply.ts'
 import type { Driver } from './driver.ts'
 import { type Found, find } from './find.ts'
 import type { RotationParts } from './parts.ts'
-import { abort, findRotation, resolve, stage } from './plan.ts'
+import { abort, findRotation, resolve, stage, wayOf } from './plan.ts'
 import { describeProbes, probeAll, tryVersion } from './probe.ts'
 import { openActs } from './reconcile.ts'
 import type { RollbackRequest } from './rotations.ts'
@@ -32,7 +32,7 @@ export async function abortOnRequest(
   }
   await refuseElsewhere(parts, record, signal)
   const isDriven = record.state === 'STAGED'
-  if (record.state === 'STUCK' || (record.way ?? 'provided') !== 'provided') {
+  if (record.state === 'STUCK' || wayOf(record) !== 'provided') {
     // Before it is stopped: that would kill a hook half-way.
     if (mayStillChange(parts, record))
       throw new RegcreddError('ROTATION_APPLIED', 'its hook may still change something')

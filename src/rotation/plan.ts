@@ -71,7 +71,7 @@ export function stage(stored: Credential | undefined, staging: Staging): Credent
     code: undefined,
     idempotencyKey: staging.idempotencyKey,
     bodyHash: staging.bodyHash,
-    way: staging.way ?? 'provided',
+    way: wayOf(staging),
     ...(staging.rollbackOf === undefined ? {} : { rollbackOf: staging.rollbackOf }),
   }
   return relabel(stored, {
@@ -171,6 +171,11 @@ export function retire(stored: Credential | undefined, rotationId: string): Cred
 
 export function findRotation(stored: Credential | undefined, rotationId: string): RotationRecord | undefined {
   return stored?.rotations.find((record) => record.id === rotationId)
+}
+
+/** How its secret came to be; records that an earlier regcredd wrote do not say, and all of those were provided. */
+export function wayOf({ way }: Pick<RotationRecord, 'way'>): RotationWay {
+  return way ?? 'provided'
 }
 
 /** The rotation that is under way: there is at most one. */

@@ -1,4 +1,5 @@
 import type { RotationRecord, RotationWay } from '../keychain/credential.ts'
+import { wayOf } from './plan.ts'
 import type { MirrorResult } from './ports.ts'
 import { isSettled, type RotationState } from './state.ts'
 
@@ -52,7 +53,7 @@ export function describeRotation(key: string, record: RotationRecord, progress: 
     id,
     key,
     state: steps.at(-1)?.state ?? 'STAGED',
-    way: record.way ?? 'provided',
+    way: wayOf(record),
     version,
     deadline,
     startedAt,

@@ -5,7 +5,7 @@ import { applyOnce, type HookPast, pastOf } from './apply.ts'
 import { revoke } from './grace.ts'
 import { type Move, nextMove, type View } from './next-move.ts'
 import { patiently, pause } from './patience.ts'
-import { abort, commit, stick } from './plan.ts'
+import { abort, commit, stick, wayOf } from './plan.ts'
 import type { Hook, HookEnd, Verdict } from './ports.ts'
 import { tryVersion } from './probe.ts'
 import { act, type Run, readRun, stateIn, subjectOf } from './run.ts'
@@ -28,7 +28,7 @@ export async function settle(run: Run, { isFresh }: { isFresh: boolean }): Promi
   const first = await patiently(parts, key, id, () => readStaged(run), signal)
   if (first === undefined) return
   const pace = paceOf(run, first.record)
-  const hook = first.record.way === 'provided' ? undefined : parts.policyOf(key).hook
+  const hook = wayOf(first.record) === 'provided' ? undefined : parts.policyOf(key).hook
   let past: HookPast = pastOf(parts.journal.of(id))
   let said: Said = { ...NOTHING_SAID, ...(isFresh && hook !== undefined ? { pending: 'rejected' } : {}) }
   for (let tries = 1; !signal.aborted; ) {

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
 import { versionOf } from '../../src/keychain/credential.ts'
 import { alphabets, generateSecret } from '../../src/rotation/generate.ts'
+import { stage } from '../../src/rotation/plan.ts'
 import type { HookEnd, HookInput } from '../../src/rotation/ports.ts'
 import { Secret } from '../../src/secret.ts'
 import { admin, type Bench, createBench, createMemoryJournal, ended, KEY, login, newPassword } from './kit.ts'
@@ -156,6 +157,21 @@ test('a hook is not run at a registry that lets anybody in: its work could not b
   const { id } = await bench.rotations.start(KEY, generate())
   assert.equal((await ended(bench.rotations, id)).code, 'CREDENTIAL_UNVERIFIABLE')
   assert.equal(inputs.length, 0)
+})
+
+test('a rotation that does not say how its password came to be was posted: no hook is run for it', async () => {
+  const { bench, inputs } = await withHook(() => done)
+  await bench.rotations.close()
+  await bench.keychain.update(KEY, (before) => {
+    const asked = { rotationId: 'r-1', idempotencyKey: undefined, bodyHash: undefined, now: bench.time.now() }
+    const staged = stage(before, { ...asked, login: login('new'), deadline: bench.time.now() })
+    return { ...staged, rotations: staged.rotations.map(({ way: _, ...record }) => record) }
+  })
+  const later = createBench({ keychain: bench.keychain, journal: bench.parts.journal, runHook: bench.parts.runHook })
+  later.policy.hook = { command: ['/hook'], timeoutMs: 1_000 }
+  await later.rotations.resume()
+  const rotation = await ended(later.rotations, 'r-1')
+  assert.deepEqual([rotation.way, rotation.state, inputs.length], ['provided', 'ABORTED', 0])
 })
 
 test('without a hook a generated password is refused and nothing is staged', async () => {
