@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIP } from 'node:net'
-import { listenFailure } from './listen-failure.ts'
+import { listenOn } from './listen-failure.ts'
 
 const PLAIN = 'text/plain; charset=utf-8'
 
@@ -22,7 +22,6 @@ type Answer = { status: number; contentType: string; body: string; allow?: strin
  * that points its own name here (DNS rebinding) reads nothing. Throws LISTEN_FAILED with the address and what to do.
  */
 export async function startHealth(parts: HealthParts): Promise<{ port: number; close: () => Promise<void> }> {
-  const { host, port } = parts.listen
   const server = createServer(
     { headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
     (request, response) => {
@@ -36,10 +35,7 @@ export async function startHealth(parts: HealthParts): Promise<{ port: number; c
     },
   )
   server.maxConnections = 128
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(listenFailure('health.listen', parts.listen, cause)))
-    server.listen({ host, port, exclusive: true }, resolve)
-  })
+  await listenOn(server, 'health.listen', parts.listen)
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

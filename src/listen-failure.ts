@@ -1,12 +1,19 @@
-import { isIP } from 'node:net'
+import { isIP, type Server } from 'node:net'
 import { errnoOf, RegcreddError } from './errors.ts'
 
-/** LISTEN_FAILED with the key of the configuration, the address and what to do. */
-export function listenFailure(
-  key: 'proxy.listen' | 'health.listen' | 'admin.tls.listen',
-  { host, port }: { host: string; port: number },
-  cause: Error,
-): RegcreddError {
+type ListenKey = 'proxy.listen' | 'health.listen' | 'admin.tls.listen'
+
+type Address = { host: string; port: number }
+
+/** Listens at the address that stands under `key` of the configuration. Throws LISTEN_FAILED with the key, the address and what to do. */
+export function listenOn(server: Server, key: ListenKey, { host, port }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(listenFailure(key, { host, port }, cause)))
+    server.listen({ host, port, exclusive: true }, resolve)
+  })
+}
+
+function listenFailure(key: ListenKey, { host, port }: Address, cause: Error): RegcreddError {
   const code = errnoOf(cause) ?? 'unknown'
   const remedies: Record<string, string> = {
     EADDRINUSE: `another process listens there (see: ss -ltnp sport = :${port}); stop it or change ${key}`,

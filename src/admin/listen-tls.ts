@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { closeServer } from '../close-server.ts'
 import type { Followed } from '../followed-files.ts'
 import { contextOptions, type KeyPair } from '../key-pair.ts'
-import { listenFailure } from '../listen-failure.ts'
+import { listenOn } from '../listen-failure.ts'
 import { boundConnections, type ConnectionLimits } from './bound-connections.ts'
 
 const DRAIN_TIMEOUT_MS = 5_000
@@ -39,10 +39,7 @@ export async function listenTls(app: RequestListener, options: TlsListenerOption
     app,
   )
   boundConnections(server, limits)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(listenFailure('admin.tls.listen', listen, cause)))
-    server.listen({ ...listen, exclusive: true }, resolve)
-  })
+  await listenOn(server, 'admin.tls.listen', listen)
   pairs.onChange((pair) => server.setSecureContext(contextOptions(pair)))
   return {
     port: (server.address() as AddressInfo).port,

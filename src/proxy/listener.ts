@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import type { Socket } from 'node:net'
 import type { ListenAddress, Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
-import { listenFailure } from '../listen-failure.ts'
+import { listenOn } from '../listen-failure.ts'
 import { passOn, refuse } from './answer.ts'
 import type { BlobSizes } from './blob-sizes.ts'
 import { type Caller, callerByCertificate, callerByPullSecret, callerByToken } from './caller.ts'
@@ -83,7 +83,7 @@ export async function startProxy(listen: ListenAddress, limits: ProxyLimits, par
     // Who never reads the answer must not hold the connection by it.
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy())
   })
-  await listenOn(server, listen)
+  await listenOn(server, 'proxy.listen', listen)
   const address = server.address()
   return {
     port: typeof address === 'object' && address !== null ? address.port : listen.port,
@@ -162,11 +162,4 @@ async function callerOf(
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-}
-
-function listenOn(server: Server, listen: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenFailure('proxy.listen', listen, error)))
-    server.listen(listen, resolve)
-  })
 }
