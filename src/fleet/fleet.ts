@@ -131,7 +131,7 @@ export function createFleet(parts: FleetParts): Fleet {
   }
 
   function keep(key: string, replica: Replica): Promise<void> {
-    return keepSynced({
+    const following = {
       key,
       namespace: fleet.namespace,
       replica,
@@ -142,7 +142,8 @@ export function createFleet(parts: FleetParts): Fleet {
       openMs: callTimeoutMs,
       onSilence: () => cluster.renew(),
       onFault: parts.onFault,
-    }).run(closing.signal)
+    }
+    return keepSynced(following, closing.signal)
   }
 
   async function nodes(signal: AbortSignal): Promise<SeenNode[] | undefined> {

@@ -1,5 +1,5 @@
 import type { Fault } from '../mirror/fault.ts'
-import { createFollower, type Following } from '../mirror/follow.ts'
+import { createFollower } from '../mirror/follow.ts'
 import { spread } from '../mirror/keep-up.ts'
 import type { Lists } from '../mirror/lists.ts'
 import { secretNameOf } from './names.ts'
@@ -10,26 +10,26 @@ const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
 const LONGEST_ASKED_MS = 600_000
 
-export type Keeping = {
-  watch(): Following
-  /** Runs until the signal is aborted. Never throws. */
-  run(signal: AbortSignal): Promise<void>
-}
-
-/** Keeps one replica in step: at every change that the watch tells of, after faults with growing pauses, and from time to time all the same. */
-export function keepSynced(parts: {
-  key: string
-  namespace: string
-  replica: Replica
-  lists: Lists
-  time: Time
-  resyncMs: number
-  silenceMs: number
-  openMs: number
-  onSilence: () => void
-  /** The keychain failed; it is tried again. Must not throw. */
-  onFault: (key: string, thrown: unknown) => void
-}): Keeping {
+/**
+ * Keeps one replica in step: at every change that the watch tells of, after faults with growing pauses, and from time to time all the same. Runs until the
+ * signal is aborted, and never throws.
+ */
+export async function keepSynced(
+  parts: {
+    key: string
+    namespace: string
+    replica: Replica
+    lists: Lists
+    time: Time
+    resyncMs: number
+    silenceMs: number
+    openMs: number
+    onSilence: () => void
+    /** The keychain failed; it is tried again. Must not throw. */
+    onFault: (key: string, thrown: unknown) => void
+  },
+  signal: AbortSignal,
+): Promise<void> {
   const { key, replica, time } = parts
   let wake = new AbortController()
   let isNews = true
@@ -53,7 +53,7 @@ export function keepSynced(parts: {
     onSilence: parts.onSilence,
   })
 
-  async function once(signal: AbortSignal): Promise<Fault | 'keychain' | undefined> {
+  async function once(): Promise<Fault | 'keychain' | undefined> {
     try {
       return await replica.sync(signal)
     } catch (thrown) {
@@ -62,12 +62,12 @@ export function keepSynced(parts: {
     }
   }
 
-  async function keep(signal: AbortSignal): Promise<void> {
+  async function keep(): Promise<void> {
     let failures = 0
     while (!signal.aborted) {
       wake = new AbortController()
       isNews = false
-      const met = await once(signal)
+      const met = await once()
       failures = met === undefined ? 0 : failures + 1
       const askedMs = met === undefined || met === 'keychain' ? 0 : Math.min(met.retryAfterMs ?? 0, LONGEST_ASKED_MS)
       const retryMs = Math.max(Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MS), askedMs)
@@ -78,8 +78,5 @@ export function keepSynced(parts: {
     }
   }
 
-  return {
-    watch: follower.state,
-    run: async (signal) => void (await Promise.all([follower.follow(signal), keep(signal)])),
-  }
+  await Promise.all([follower.follow(signal), keep()])
 }
