@@ -16,8 +16,6 @@ const FIRST_RETRY_MS = 5_000
 const LAST_RETRY_MS = 600_000
 
 export type TokenRenewal = {
-  /** Renews now. Throws KUBERNETES_FAILED. */
-  renew(signal: AbortSignal): Promise<AccountClaims>
   /** Renews in time until the signal is aborted. Never throws. */
   run(signal: AbortSignal): Promise<void>
   close(): Promise<void>
@@ -53,6 +51,7 @@ export function createTokenRenewal(parts: {
     return { path: tokenFile, claims: readClaims(new Secret(text.trim())) }
   }
 
+  /** Renews now. Throws KUBERNETES_FAILED. */
   async function renew(signal: AbortSignal): Promise<AccountClaims> {
     const { path, claims } = await current()
     const { namespace, account } = claims
@@ -72,7 +71,6 @@ export function createTokenRenewal(parts: {
   }
 
   return {
-    renew,
     async run(signal) {
       let failures = 0
       let expiresAtMs: number | undefined
