@@ -13,7 +13,7 @@ export type Needed = {
 /** Every right that the configuration needs, each once; kubernetes/ has manifests that give them. */
 export function rightsOf({ mirrors, formerSecretNames }: NonNullable<Config['kubernetes']>): Needed[] {
   const isWide = mirrors.some(needsWatch)
-  const needed = [...mirrors.flatMap((mirror) => rightsOfMirror(mirror, isWide))]
+  const needed = mirrors.flatMap((mirror) => rightsOfMirror(mirror, isWide))
   if (isWide) {
     needed.push(...following('namespaces', undefined, 'to know the namespaces'))
     needed.push(one(undefined, 'get', 'namespaces', undefined, 'to look again before a Secret is deleted'))
