@@ -1,5 +1,6 @@
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from '../errors.ts'
+import { createLocks } from '../keychain/locks.ts'
 import { replaceFile, sweepLeftovers } from '../keychain/replace-file.ts'
 import { type JournalEntry, type JournalRecord, scanJournal, toJournalLine } from './journal-line.ts'
 import { marked, type Pass } from './points.ts'
@@ -41,7 +42,7 @@ export function createJournal(options: JournalOptions): Journal {
   let sizeBytes = 0
   let lastN = 0
   let records: JournalRecord[] = []
-  let queue: Promise<unknown> = Promise.resolve()
+  const runLocked = createLocks()
 
   async function openFile(): Promise<FileHandle> {
     if (file !== undefined) return file
@@ -102,15 +103,14 @@ export function createJournal(options: JournalOptions): Journal {
     records.push(record)
   }
 
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = queue.then(work).catch((cause: unknown) => {
+  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await runLocked(path, work)
+    } catch (cause) {
       if (cause instanceof RegcreddError) throw cause
       const errno = errnoOf(cause) ?? 'unknown'
       throw new RegcreddError('JOURNAL_UNAVAILABLE', `${path}: ${errno}`, { cause })
-    })
-    // A failure is its own caller's.
-    queue = turn.catch(() => undefined)
-    return turn
+    }
   }
 
   return {

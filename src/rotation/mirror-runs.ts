@@ -1,3 +1,4 @@
+import { createLocks } from '../keychain/locks.ts'
 import type { RotationParts } from './parts.ts'
 import { patiently } from './patience.ts'
 import { marked } from './points.ts'
@@ -6,8 +7,7 @@ import type { MirrorResult } from './ports.ts'
 /** The mirror runs after changes of credentials, and what became of each committed rotation's Secrets; in memory only. */
 export function createMirrorRuns(parts: RotationParts) {
   const results = new Map<string, Map<string, MirrorResult[]>>()
-
-  const turns = new Map<string, Promise<void>>()
+  const runLocked = createLocks()
 
   async function runNow(key: string, signal: AbortSignal): Promise<void> {
     const stored = await patiently(parts, key, undefined, () => parts.keychain.get(key), signal)
@@ -36,13 +36,7 @@ export function createMirrorRuns(parts: RotationParts) {
      * its version or a newer one. Ends early, and settles nothing, when the signal is aborted.
      */
     run(key: string, signal: AbortSignal): Promise<void> {
-      const turn = (turns.get(key) ?? Promise.resolve()).then(() => runNow(key, signal))
-      // A failure is its own caller's; the next run goes ahead all the same.
-      turns.set(
-        key,
-        turn.catch(() => undefined),
-      )
-      return turn
+      return runLocked(key, () => runNow(key, signal))
     },
   }
 }
