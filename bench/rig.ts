@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { type Daemon, startDaemon } from '../test/helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../test/helpers/daemon.ts'
 import { type Login, startDockerRegistry } from '../test/helpers/docker-registry.ts'
 import { freePort } from '../test/helpers/free-port.ts'
 import { pushImage } from '../test/helpers/image.ts'
@@ -147,11 +147,7 @@ export async function startRig(blobBytes: number, say: (text: string) => void): 
 /** A daemon, its log read from a pipe, with the credential of each registry that it lists. */
 export async function startWithLogin(main: string, registries: Registered[], login: Login): Promise<Daemon> {
   const daemon = await startDaemon({ registries, main, ...startedAs(asInstalled()) })
-  for (const { host } of registries) {
-    const args = ['login', host, '--username', login.username, '--password-stdin']
-    const { code, stderr } = await daemon.cli(args, { stdin: login.password })
-    if (code !== 0) throw new Error(`login to ${host} failed: ${stderr}`)
-  }
+  for (const { host } of registries) await logIn(daemon, host, login)
   return daemon
 }
 

@@ -8,7 +8,7 @@ import { after, before, suite, test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
 import { Secret } from '../../src/secret.ts'
 import { type Containerd, startContainerd } from '../helpers/containerd.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type DockerRegistry, startDockerRegistry } from '../helpers/docker-registry.ts'
 import { type PushedImage, pushImage } from '../helpers/image.ts'
 import { type ServerProcess, startServer } from '../helpers/server-process.ts'
@@ -42,10 +42,7 @@ before(async () => {
       },
     ],
   })
-  const said = await daemon.cli(['login', 'docker.io', '--username', 'ci', '--password-stdin'], {
-    stdin: login.password,
-  })
-  assert.equal(said.code, 0, said.stderr)
+  await logIn(daemon, 'docker.io', login)
   const node = { setting: await loadConfig(daemon.configFile), token: new Secret(daemon.callerToken) }
   const at = await placeFiles('dockerd', node, folder)
   containerd = await startContainerd()

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
 import { Secret } from '../../src/secret.ts'
 import { makeClientCa } from '../helpers/client-tls.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import type { Certificate } from '../helpers/tls.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
@@ -61,10 +61,7 @@ before(async () => {
     registries: [{ host: HOST, upstream: registry.origin.origin, credential: 'required' }],
     config: { proxy: { callers: 'mtls', tls: paths } },
   })
-  const { code, stderr } = await daemon.cli(['login', HOST, '--username', 'ci', '--password-stdin', '--no-verify'], {
-    stdin: 'right',
-  })
-  assert.equal(code, 0, stderr)
+  await logIn(daemon, HOST, { password: 'right' }, '--no-verify')
   shown = join(folder, 'shown')
   await mkdir(shown)
   await copyFile(place.serverCa.certFile, join(shown, 'ca.crt'))

@@ -7,7 +7,7 @@ import type { Setting } from '../../src/install/client-plan.ts'
 import { Secret } from '../../src/secret.ts'
 import { canaryOf } from '../helpers/canary.ts'
 import { craftSingle } from '../helpers/crafted-image.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { digestOf, type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import { findLeaks, placesInFolder } from '../helpers/leak-search.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
@@ -51,9 +51,7 @@ before(async () => {
   }
   const entry = { host: HOST, upstream: registry.origin.origin, redirects: 'relay', allowAddresses: ['127.0.0.2/32'] }
   daemon = await startDaemon({ registries: [entry] })
-  const args = ['login', HOST, '--username', 'ci', '--password-stdin']
-  const { code, stderr } = await daemon.cli(args, { stdin: 'the password' })
-  assert.equal(code, 0, stderr)
+  await logIn(daemon, HOST, { password: 'the password' })
   setting = await loadConfig(daemon.configFile)
 })
 

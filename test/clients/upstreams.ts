@@ -11,7 +11,7 @@ import {
   craftSingle,
   craftZstd,
 } from '../helpers/crafted-image.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type DockerRegistry, startDockerRegistry } from '../helpers/docker-registry.ts'
 import { type Algorithm, startJwtServer } from '../helpers/jwt-server.ts'
 import { type PushTarget, pushCrafted } from '../helpers/push-crafted.ts'
@@ -102,11 +102,7 @@ export async function pushImages(upstream: Upstream, names: readonly ImageName[]
 /** A daemon with a login at each registry, and what the clients of its node are set up with. */
 export async function startNode(upstreams: Upstream[]): Promise<{ daemon: Daemon; node: Node }> {
   const daemon = await startDaemon({ registries: upstreams.map(({ entry }) => entry) })
-  for (const { host } of upstreams) {
-    const args = ['login', host, '--username', login.username, '--password-stdin', '--no-verify']
-    const { code, stderr } = await daemon.cli(args, { stdin: login.password })
-    if (code !== 0) throw new Error(stderr)
-  }
+  for (const { host } of upstreams) await logIn(daemon, host, login, '--no-verify')
   const setting = await loadConfig(daemon.configFile)
   return { daemon, node: { setting, token: new Secret(daemon.callerToken) } }
 }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { canaryOf } from '../helpers/canary.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { startDockerRegistry } from '../helpers/docker-registry.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
 import { pushImage } from '../helpers/image.ts'
@@ -43,9 +43,7 @@ async function start(
 
 /** Logs in, which verifies, and pulls with a real client; both by way of the proxy. */
 async function logInAndPull(daemon: Daemon): Promise<string> {
-  const args = ['login', HOST, '--username', login.username, '--password-stdin']
-  const { code, stderr } = await daemon.cli(args, { stdin: login.password })
-  assert.equal(code, 0, stderr)
+  await logIn(daemon, HOST, login)
   const { Digest } = await skopeoInspect(`${daemon.proxy}/${HOST}/team/app:1`, {
     login: { username: 'node', password: daemon.callerToken },
   })

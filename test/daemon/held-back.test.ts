@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/proxy.ts'
 
@@ -13,18 +13,12 @@ describe('what is held back shows, in one daemon', () => {
     registry = await startFakeRegistry({ auth: 'basic', password: 'first-password' })
     for (const tag of ['1', '2', '3']) registry.addManifest('team/app', tag, { schemaVersion: 2 })
     daemon = await startDaemon({ registries: [{ host: NAME, upstream: registry.origin.origin }] })
-    await login('first-password')
+    await logIn(daemon, NAME, { password: 'first-password' })
   })
   after(async () => {
     await daemon.close()
     await registry.close()
   })
-  const login = async (password: string) => {
-    const { code, stderr } = await daemon.cli(['login', NAME, '--username', 'ci', '--password-stdin'], {
-      stdin: password,
-    })
-    assert.equal(code, 0, stderr)
-  }
   const pull = async () => {
     const headers = { 'regcredd-token': daemon.callerToken }
     const port = Number(daemon.proxy.split(':')[1])
@@ -48,7 +42,7 @@ describe('what is held back shows, in one daemon', () => {
     assert.match(await page('/metrics'), new RegExp(`regcredd_credential_versions_held\\{registry="${NAME}"\\} 1`))
     const [held] = (await status()).heldLogins
     assert.deepEqual([held.registry, held.version], [NAME, 'v1'])
-    await login('second-password')
+    await logIn(daemon, NAME, { password: 'second-password' })
     assert.equal(await pull(), 200)
     assert.equal(await page('/readyz'), 'ready\n')
     assert.doesNotMatch(await page('/metrics'), /regcredd_credential_versions_held\{/)

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpRequest } from 'node:http'
 import type { TestContext } from 'node:test'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 
@@ -24,10 +24,7 @@ export async function startPair(
     wrap: options.wrap ?? [],
   })
   t.after(() => daemon.close())
-  if (options.login !== 'no') {
-    const { code, stderr } = await login(daemon)
-    if (code !== 0) throw new Error(stderr)
-  }
+  if (options.login !== 'no') await logIn(daemon, NAME, { password: PASSWORD })
   return {
     registry,
     daemon,

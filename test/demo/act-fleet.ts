@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
 import type { FleetAccess } from './cluster.ts'
 import { startLoad } from './load.ts'
@@ -35,9 +35,7 @@ export async function showFleet(scene: Scene): Promise<void> {
     )
 
   await screen.step('logging in on node-1', async () => {
-    const args = ['login', HOST, '--username', USERNAME, '--password-stdin']
-    const said = await one.daemon.cli(args, { stdin: passwords.first })
-    assert.equal(said.code, 0, said.stderr)
+    await logIn(one.daemon, HOST, { username: USERNAME, password: passwords.first })
     const sinceMs = performance.now()
     await eventually('node-2 pulls', async () => (await two.pull().catch(() => '')) === digest, WITHIN_MS)
     return `a login on node-1; node-2 pulls with it ${seconds(sinceMs)} later`

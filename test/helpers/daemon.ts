@@ -156,6 +156,18 @@ export async function startDaemon({
   return daemon
 }
 
+/** Logs in with the command line, and throws with its words where that is refused. `more`: further arguments. */
+export async function logIn(
+  daemon: Pick<Daemon, 'cli'>,
+  host: string,
+  { username = 'ci', password }: { username?: string; password: string },
+  ...more: string[]
+): Promise<void> {
+  const args = ['login', host, '--username', username, '--password-stdin', ...more]
+  const { code, stderr } = await daemon.cli(args, { stdin: password })
+  if (code !== 0) throw new Error(`login to ${host} failed: ${stderr}`)
+}
+
 async function rest(
   socketPath: string,
   method: string,

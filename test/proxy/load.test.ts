@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { craftLayers, digestOf } from '../helpers/crafted-image.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { startDockerRegistry } from '../helpers/docker-registry.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startFakeRegistry } from '../helpers/fake-registry.ts'
@@ -139,9 +139,7 @@ test('fifty pulls of one image at once, all cold, are one token request and no m
     allowAddresses: ['127.0.0.0/8'],
     limits: { maxConnections },
   })
-  const args = ['login', NAME, '--username', login.username, '--password-stdin', '--no-verify']
-  const { code, stderr } = await daemon.cli(args, { stdin: login.password })
-  assert.equal(code, 0, stderr)
+  await logIn(daemon, NAME, login, '--no-verify')
   tokens.requests.length = 0
   const digests = image.blobs.map(digestOf)
   const pull = async () => {

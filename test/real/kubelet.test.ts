@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { type Containerd, type ContainerdOptions, startContainerd, writeHostsToml } from '../helpers/containerd.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type DockerRegistry, startDockerRegistry } from '../helpers/docker-registry.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type PushedImage, pushImage } from '../helpers/image.ts'
@@ -44,8 +44,7 @@ before(async () => {
       },
     ],
   })
-  const said = await daemon.cli(['login', NAME, '--username', 'ci', '--password-stdin'], { stdin: login.password })
-  assert.equal(said.code, 0, said.stderr)
+  await logIn(daemon, NAME, login)
 })
 
 after(async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Containerd, startContainerd, writeHostsToml } from '../helpers/containerd.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type DockerRegistry, startDockerRegistry } from '../helpers/docker-registry.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type PushedImage, pushImage } from '../helpers/image.ts'
@@ -70,8 +70,7 @@ test('without a stored password a pull is refused, and containerd has nothing', 
 })
 
 test('with the password in the keyring a CRI PullImage gives the image that was pushed', { skip }, async () => {
-  const said = await daemon.cli(['login', NAME, '--username', 'ci', '--password-stdin'], { stdin: login.password })
-  assert.equal(said.code, 0, said.stderr)
+  await logIn(daemon, NAME, login)
   assert.equal(await pull(), `${NAME}/team/app@${image.manifestDigest}`)
   const records = (await daemon.audit()).filter((record) => record.type === 'pull.end' && record.complete)
   const kinds = new Set(records.map((record) => ('kind' in record ? record.kind : '')))
@@ -126,8 +125,7 @@ test('where the pull secret is asked for, a pod with the right one is served, on
   })
   try {
     const password = 'second password'
-    const said = await strict.cli(['login', NAME, '--username', 'ci', '--password-stdin'], { stdin: password })
-    assert.equal(said.code, 0, said.stderr)
+    await logIn(strict, NAME, { password })
     await writeHostsToml(containerd.certsDir, NAME, { url: `http://${strict.proxy}` })
     const before = registry.log().length
     if ((await containerd.cri.imageStatus(REF)) !== undefined) await containerd.forget(REF)

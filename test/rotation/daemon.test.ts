@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { scanJournal } from '../../src/rotation/journal-line.ts'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startFakeRegistry } from '../helpers/fake-registry.ts'
 import { inMountNamespace, mountSmallDisk, skipWithoutSmallDisk } from '../helpers/small-disk.ts'
@@ -39,9 +39,7 @@ async function startHooked(
     ...options,
   })
   t.after(() => daemon.close())
-  const login = ['login', NAME, '--username', 'ci', '--password-stdin']
-  const { code, stderr } = await daemon.cli(login, { stdin: 'first password' })
-  assert.equal(code, 0, stderr)
+  await logIn(daemon, NAME, { password: 'first password' })
   return { daemon, registry, sets: () => readFile(`${hook}.set`, 'utf8') }
 }
 
