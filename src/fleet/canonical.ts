@@ -1,9 +1,8 @@
 import type { V1Secret } from '@kubernetes/client-node'
 import { RegcreddError } from '../errors.ts'
-import { type Entry, formatEntry, parseEntry } from '../keychain/tombstone.ts'
+import { type Entry, formatEntry, parseEntry, seqOf } from '../keychain/tombstone.ts'
 import { OWNER, OWNER_LABEL } from '../mirror/ownership.ts'
 import { Secret } from '../secret.ts'
-import { seqOf } from './compare.ts'
 import { KEY_ANNOTATION, PART_LABEL, SECRET_TYPE, secretNameOf } from './names.ts'
 
 const FIELD = 'credential'

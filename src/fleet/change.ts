@@ -1,17 +1,14 @@
 import type { Credential } from '../keychain/credential.ts'
-import { continueAfter, type Entry, tombstoneOf } from '../keychain/tombstone.ts'
+import { credentialOf, type Entry, entryAfter } from '../keychain/tombstone.ts'
 
-/** What is to be held after a change; undefined where there is nothing before and after it. What it begins is `node`'s to drive. Throws what `change` throws. */
+/** As `entryAfter`; what the change begins is `node`'s to drive. */
 export function changeEntry(
   base: Entry | undefined,
   change: (stored: Credential | undefined) => Credential | undefined,
   node: string,
 ): Entry | undefined {
-  const before = base !== undefined && 'credential' in base ? base.credential : undefined
-  const after = change(before)
-  if (after === undefined) return before === undefined ? base : { tombstone: tombstoneOf(before) }
-  const isAfterDeletion = base !== undefined && 'tombstone' in base
-  return claim({ credential: isAfterDeletion ? continueAfter(base.tombstone, after) : after }, before, node)
+  const next = entryAfter(base, change)
+  return next && claim(next, credentialOf(base), node)
 }
 
 /** Rotations that are new since `before` and that nobody drives yet are `node`'s. */

@@ -1,5 +1,5 @@
 import { type Credential, versionOf } from '../keychain/credential.ts'
-import { type Entry, formatEntry, parseEntry } from '../keychain/tombstone.ts'
+import { type Entry, formatEntry, parseEntry, seqOf } from '../keychain/tombstone.ts'
 import type { Secret } from '../secret.ts'
 
 /**
@@ -32,10 +32,6 @@ export function isWithinReach(theirs: Entry, ours: Entry | undefined): boolean {
 
 export function isSameEntry(key: string, one: Entry, other: Entry): boolean {
   return normal(key, one).equals(normal(key, other))
-}
-
-export function seqOf(entry: Entry): number {
-  return 'tombstone' in entry ? entry.tombstone.seq : entry.credential.seq
 }
 
 /** A login puts a version into force that was not there before, and a logout leaves none: both say which of two is to be, whatever each held. */

@@ -1,11 +1,11 @@
 import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
 import type { Keychain } from '../keychain/keychain.ts'
-import type { Entry } from '../keychain/tombstone.ts'
+import { credentialOf, type Entry, seqOf } from '../keychain/tombstone.ts'
 import { type Answer, type Fault, pauseAfter } from '../mirror/fault.ts'
 import type { CanonicalStore, FoundCanonical } from './canonical-store.ts'
 import { changeEntry, claim } from './change.ts'
-import { compareEntries, isSameEntry, isWithinReach, seqOf, settlesFork } from './compare.ts'
+import { compareEntries, isSameEntry, isWithinReach, settlesFork } from './compare.ts'
 
 /**
  * How a node stands to the fleet with one credential. `synced`: it holds what the fleet holds. `absent`: neither holds one. `behind`, `ahead`: it could not
@@ -207,7 +207,7 @@ export function createReplica(parts: ReplicaParts): Replica {
     const fleetSeq = seqOf(next)
     const stored = await put(next)
     settle({ standing: 'synced', seq: fleetSeq, fleetSeq, detail: undefined })
-    return stored !== undefined && 'credential' in stored ? stored.credential : undefined
+    return credentialOf(stored)
   }
 
   /** Looks whether a write whose answer did not come was done. */

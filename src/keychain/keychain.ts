@@ -1,17 +1,9 @@
 import { type RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
-import { formatItem, parseItem } from './item.ts'
+import { parseItem } from './item.ts'
 import type { Items } from './items.ts'
-import {
-  continueAfter,
-  type Entry,
-  formatEntry,
-  formatTombstone,
-  parseEntry,
-  parseTombstone,
-  tombstoneOf,
-} from './tombstone.ts'
+import { credentialOf, type Entry, entryAfter, formatEntry, parseEntry, parseTombstone } from './tombstone.ts'
 
 /**
  * Where credentials are kept, one item each, keyed by canonical `host` or `host/path`.
@@ -49,6 +41,16 @@ export function createKeychain(items: Items): Keychain {
     return text === undefined ? undefined : parseEntry(key, text)
   }
 
+  const replicate: Keychain['replicate'] = (key, decide) =>
+    items.runLocked(key, async () => {
+      const stored = await read(key)
+      const next = decide(stored)
+      if (next === undefined) return stored
+      const text = formatEntry(key, next)
+      await items.write(key, text)
+      return parseEntry(key, text)
+    })
+
   return {
     store: items.store,
     async keys() {
@@ -58,33 +60,16 @@ export function createKeychain(items: Items): Keychain {
       const texts = [...(await items.readAll())].filter(([key, text]) => !isDeleted(key, text))
       return new Map(texts.map(([key, text]) => [key, credentialOrFault(key, text)]))
     },
-    async get(key) {
-      const entry = await read(key)
-      return entry !== undefined && 'credential' in entry ? entry.credential : undefined
+    get: async (key) => credentialOf(await read(key)),
+    async update(key, change) {
+      const held = await replicate(key, (stored) => {
+        const next = entryAfter(stored, change)
+        // What is not there is not deleted twice.
+        return next === stored ? undefined : next
+      })
+      return credentialOf(held)
     },
-    update: (key, change) =>
-      items.runLocked(key, async () => {
-        const entry = await read(key)
-        const stored = entry !== undefined && 'credential' in entry ? entry.credential : undefined
-        const next = change(stored)
-        if (next === undefined) {
-          if (stored !== undefined) await items.write(key, formatTombstone(key, tombstoneOf(stored)))
-          return undefined
-        }
-        const isAfterDeletion = entry !== undefined && 'tombstone' in entry
-        const text = formatItem(key, isAfterDeletion ? continueAfter(entry.tombstone, next) : next)
-        await items.write(key, text)
-        return parseItem(key, text)
-      }),
-    replicate: (key, decide) =>
-      items.runLocked(key, async () => {
-        const stored = await read(key)
-        const next = decide(stored)
-        if (next === undefined) return stored
-        const text = formatEntry(key, next)
-        await items.write(key, text)
-        return parseEntry(key, text)
-      }),
+    replicate,
     close: () => items.close(),
   }
 }

@@ -3,6 +3,7 @@ import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from './credential.ts'
 import type { Keychain } from './keychain.ts'
 import { observeStore, type Seen } from './seen.ts'
+import { credentialOf } from './tombstone.ts'
 
 /** A keychain with a memory: what was once read serves on while the store is locked, away or broken. */
 export interface KnownKeychain extends Keychain {
@@ -127,7 +128,7 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
   function replicate(key: string, decide: Parameters<Keychain['replicate']>[1]): ReturnType<Keychain['replicate']> {
     return writing(key, async () => {
       const entry = await keychain.replicate(key, decide)
-      remember(key, entry !== undefined && 'credential' in entry ? entry.credential : undefined)
+      remember(key, credentialOf(entry))
       return entry
     })
   }

@@ -37,6 +37,26 @@ export function formatEntry(key: string, entry: Entry): Secret {
   return 'tombstone' in entry ? formatTombstone(key, entry.tombstone) : formatItem(key, entry.credential)
 }
 
+export function seqOf(entry: Entry): number {
+  return 'tombstone' in entry ? entry.tombstone.seq : entry.credential.seq
+}
+
+export function credentialOf(entry: Entry | undefined): Credential | undefined {
+  return entry !== undefined && 'credential' in entry ? entry.credential : undefined
+}
+
+/** What is to be held after a change: `base` itself where there is no credential before and after it. Throws what `change` throws. */
+export function entryAfter(
+  base: Entry | undefined,
+  change: (stored: Credential | undefined) => Credential | undefined,
+): Entry | undefined {
+  const before = credentialOf(base)
+  const after = change(before)
+  if (after === undefined) return before === undefined ? base : { tombstone: tombstoneOf(before) }
+  const isAfterDeletion = base !== undefined && 'tombstone' in base
+  return { credential: isAfterDeletion ? continueAfter(base.tombstone, after) : after }
+}
+
 /** What to leave of a credential that is deleted: the deletion counts as a change of its labels. */
 export function tombstoneOf(credential: Credential): Tombstone {
   return { seq: credential.seq + 1, version: highestVersion(credential) }

@@ -4,7 +4,7 @@ import { type Credential, versionOf } from './credential.ts'
 import { formatItem } from './item.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
-import { continueAfter, type Entry, highestVersion, parseEntry } from './tombstone.ts'
+import { continueAfter, type Entry, highestVersion, parseEntry, seqOf } from './tombstone.ts'
 
 /**
  * What becomes of one item when items are put into a store: `add` where it holds none, `raise` where it holds an older one, `mend`
@@ -100,10 +100,6 @@ function after(key: string, text: Secret, now: Secret): Secret {
     ...continueAfter({ seq: 0, version }, settled),
     seq: Math.max(seqOf(current), seqOf(entry)) + 1,
   })
-}
-
-function seqOf(entry: Entry): number {
-  return 'tombstone' in entry ? entry.tombstone.seq : entry.credential.seq
 }
 
 function readable(key: string, text: Secret): Entry | undefined {

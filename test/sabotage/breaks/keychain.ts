@@ -83,9 +83,9 @@ export const breaks: Break[] = [
   },
   {
     name: 'keychain: a deletion keeps the numbers',
-    file: 'src/keychain/keychain.ts',
-    line: 'if (stored !== undefined) await items.write(key, formatTombstone(key, tombstoneOf(stored)))',
-    instead: 'if (stored !== undefined) await items.write(key, undefined)',
+    file: 'src/keychain/tombstone.ts',
+    line: 'if (after === undefined) return before === undefined ? base : { tombstone: tombstoneOf(before) }',
+    instead: 'if (after === undefined) return before && { tombstone: { seq: 0, version: 0 } }',
     testFile: 'test/keychain/memory.test.ts',
     test: 'goes on with seq and version numbers where a deleted credential left them, and lists nothing of it',
   },
