@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import { withoutBrackets } from '../registry/origin.ts'
 import type { ListenAddress } from './config.ts'
 
 const LISTEN = /^(?:\[([^\]]+)\]|([^[\]:]+)):([0-9]{1,5})$/
@@ -32,7 +33,7 @@ export function isLoopback(address: string): boolean {
 
 /** Whether a URL's host is an IP literal that no packet for it leaves the site: loopback or private. A name is never local, whatever it resolves to. */
 export function isLocalLiteral(hostname: string): boolean {
-  const address = hostname.replace(/^\[|\]$/g, '')
+  const address = withoutBrackets(hostname)
   return isIP(address) !== 0 && (isLoopback(address) || privateRanges.check(address, familyOf(address)))
 }
 

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { withoutBrackets } from '../registry/origin.ts'
 import { parseListen } from './address.ts'
 import type { AdminTls, Config, ListenAddress } from './config.ts'
 import { checkAbsolute, checkSocket, type ReadFile, readCertificates } from './files.ts'
@@ -63,7 +64,7 @@ function isSame(one: ListenAddress | undefined, other: ListenAddress): boolean {
 }
 
 function resolveHost(text: string, at: string, report: Report): string {
-  const host = text.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  const host = withoutBrackets(text.toLowerCase())
   if (isIP(host) === 0 && !DNS_NAME.test(host)) {
     report(at, 'must be a name or an address, without a port', 'such as node-1.corp.example')
   }

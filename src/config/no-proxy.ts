@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import { portOf, withoutBrackets } from '../registry/origin.ts'
 
 /** One entry of NO_PROXY; `port` is undefined for all ports. */
 export type NoProxyRule =
@@ -44,8 +45,8 @@ export function parseNoProxy(text: string): { rules: NoProxyRule[]; unread: numb
 
 /** Whether a URL is to be asked without the proxy. */
 export function isExcepted(url: URL, rules: readonly NoProxyRule[]): boolean {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
-  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
+  const host = withoutBrackets(url.hostname).replace(/\.$/, '')
+  const port = portOf(url)
   return rules.some((rule) => {
     if (rule.what === 'all') return true
     if (rule.port !== undefined && rule.port !== port) return false

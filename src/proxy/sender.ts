@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import type { Registry } from '../config/config.ts'
 import { createLane, type Lane } from '../lane/lane.ts'
-import { sameOrigin } from '../registry/origin.ts'
+import { portOf, sameOrigin, withoutBrackets } from '../registry/origin.ts'
 import type { Agents } from '../upstream/agents.ts'
 import { toConnectionError } from '../upstream/connection-error.ts'
 import { createRelay } from './relay.ts'
@@ -76,11 +76,10 @@ export function createSender(agentsOf: (registry: Registry) => Agents): Sender {
 }
 
 function openLane({ upstream, limits }: Registry, { secure }: Agents): Lane {
-  const host = upstream.hostname.replace(/^\[|\]$/g, '')
-  const port = Number(upstream.port) || (secure === undefined ? 80 : 443)
+  const host = withoutBrackets(upstream.hostname)
   // node:https names the host by itself, node:tls does not.
   const tls = secure && (() => ({ ...(isIP(host) === 0 && { servername: host }), ...secure() }))
-  return createLane({ host, port, tls, connectTimeoutMs: limits.connectTimeoutMs }, limits)
+  return createLane({ host, port: portOf(upstream), tls, connectTimeoutMs: limits.connectTimeoutMs }, limits)
 }
 
 function rethrow(thrown: unknown): never {

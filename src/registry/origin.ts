@@ -10,6 +10,16 @@ export function sameOrigin(a: URL, b: URL): boolean {
   return originOf(a) === originOf(b)
 }
 
+/** The port that a URL leads to, also where it is the scheme's own and is not spelt out. */
+export function portOf({ protocol, port }: URL): number {
+  return Number(port) || (protocol === 'https:' ? 443 : 80)
+}
+
+/** A host as node:net and the DNS take it: `URL.hostname` has IPv6 in brackets. */
+export function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1')
+}
+
 /** Reads `http(s)://host[:port]` and nothing more: no user, path, query or fragment. Throws CONFIG_INVALID. */
 export function parseOrigin(text: string): URL {
   const isPlain = /^https?:\/\/[^\s/?#@\\%]+\/?$/i.test(text)

@@ -6,7 +6,7 @@ import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { Followed } from '../followed-files.ts'
 import { contextOptions, type KeyPair } from '../key-pair.ts'
-import { sameOrigin } from '../registry/origin.ts'
+import { sameOrigin, withoutBrackets } from '../registry/origin.ts'
 import { type AddressCheck, addressCheck, addressRefused, guardedLookup, type Lookup } from './address.ts'
 import type { ClientCertificates } from './client-certificate.ts'
 import { type Egress, straight } from './egress.ts'
@@ -110,7 +110,7 @@ export function createAgents(registry: Registry, surroundings: Surroundings = {}
     elsewhere,
     towards: (to) => (sameOrigin(to, upstream) ? own : elsewhere(to)),
     checkTarget: (to) =>
-      checkName(to.hostname.replace(/^\[(.*)\]$/, '$1'), egress.proxyFor(to) === undefined ? 'fails' : 'passes'),
+      checkName(withoutBrackets(to.hostname), egress.proxyFor(to) === undefined ? 'fails' : 'passes'),
     close() {
       for (const agent of made) agent.destroy()
     },
@@ -160,8 +160,8 @@ function showAs(agent: http.Agent, secure: SecureOfRegistry): void {
 function governConnecting(agent: http.Agent, connectTimeoutMs: number, isAllowed: AddressCheck): void {
   const connect = agent.createConnection.bind(agent)
   agent.createConnection = (options, callback) => {
-    // URL.hostname, which http-proxy hands on, has IPv6 in brackets; the DNS would be asked for them.
-    const host = (options.host ?? '').replace(/^\[(.*)\]$/, '$1')
+    // http-proxy hands on URL.hostname; the DNS would be asked for the brackets.
+    const host = withoutBrackets(options.host ?? '')
     if (isIP(host) !== 0 && !isAllowed(host)) {
       callback?.(addressRefused(host), null as never)
       return undefined

@@ -3,7 +3,7 @@ import { isLoopback } from '../config/address.ts'
 import type { EgressSetting } from '../config/config.ts'
 import { isExcepted, type NoProxyRule, parseNoProxy } from '../config/no-proxy.ts'
 import { RegcreddError } from '../errors.ts'
-import { parseOrigin } from '../registry/origin.ts'
+import { parseOrigin, withoutBrackets } from '../registry/origin.ts'
 import { Secret } from '../secret.ts'
 import type { Login } from './authorization.ts'
 
@@ -45,7 +45,7 @@ function byRules(proxyOfUrl: (to: URL) => EgressProxy | undefined, rules: readon
 }
 
 function isHere({ hostname }: URL): boolean {
-  const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+  const host = withoutBrackets(hostname).replace(/\.$/, '')
   return isIP(host) === 0 ? host === 'localhost' || host.endsWith('.localhost') : isLoopback(host)
 }
 

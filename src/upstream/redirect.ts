@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Registry } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
-import { sameOrigin } from '../registry/origin.ts'
+import { sameOrigin, withoutBrackets } from '../registry/origin.ts'
 import { isAllowedAddress } from './address.ts'
 
 /**
@@ -21,7 +21,7 @@ export function redirectTarget(from: URL, location: string | undefined, registry
     throw new RegcreddError('REDIRECT_REFUSED', 'its URL carries a user')
   }
   // The URL parser has written `2130706433`, `0x7f.1` and their like as dotted addresses.
-  const host = target.hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = withoutBrackets(target.hostname)
   if (isIP(host) !== 0 && !sameOrigin(target, registry.upstream) && !isAllowedAddress(host, registry.allowAddresses)) {
     throw new RegcreddError('REDIRECT_REFUSED', 'it leads to a private address that allowAddresses does not list')
   }

@@ -4,6 +4,7 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errnoOf } from '../errors.ts'
+import { withoutBrackets } from '../registry/origin.ts'
 import type { EgressProxy } from './egress.ts'
 import { type ConnectOptions, type InnerAgent, insideOf } from './inner-agent.ts'
 import { failure, openTunnel } from './tunnel.ts'
@@ -19,7 +20,7 @@ export function throughProxy(
   const connect = inner.createConnection.bind(agent)
 
   async function open(options: ConnectOptions): Promise<Socket> {
-    const host = (options.host ?? '').replace(/^\[(.*)\]$/, '$1')
+    const host = withoutBrackets(options.host ?? '')
     const signal = AbortSignal.timeout(limits.connectTimeoutMs)
     await mayLead(host)
     const socket = await openTunnel(proxy, { host, port: Number(options.port) }, signal)

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { RegcreddError } from '../errors.ts'
+import { portOf, withoutBrackets } from '../registry/origin.ts'
 import { basicHeader } from './authorization.ts'
 import { reasonOf } from './connection-error.ts'
 import type { EgressProxy } from './egress.ts'
@@ -57,12 +58,8 @@ function placeOf(url: URL): string {
   return `${url.hostname}:${portOf(url)}`
 }
 
-function portOf({ protocol, port }: URL): number {
-  return Number(port) || (protocol === 'https:' ? 443 : 80)
-}
-
 function connectTo({ url, ca }: EgressProxy): Socket {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = withoutBrackets(url.hostname)
   const place = { host, port: portOf(url), autoSelectFamily: true }
   if (url.protocol === 'http:') return connectTcp(place)
   const trust = ca === undefined ? {} : { secureContext: trusting(ca) }
