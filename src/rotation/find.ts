@@ -5,10 +5,12 @@ import { findRotation } from './plan.ts'
 
 export type Found = { key: string; stored: Credential; record: RotationRecord }
 
-/** Throws ROTATION_NOT_FOUND, which may only be said when all that is stored could be read, else KEYCHAIN_*. */
-export async function find({ keychain }: Pick<RotationParts, 'keychain'>, id: string): Promise<Found> {
+/**
+ * Looks where `at` says, or everywhere. Throws ROTATION_NOT_FOUND, which may only be said when all that it may be in could be read, else KEYCHAIN_*.
+ */
+export async function find({ keychain }: Pick<RotationParts, 'keychain'>, id: string, at?: string): Promise<Found> {
   let unreadable: unknown
-  for (const key of await keychain.keys()) {
+  for (const key of at === undefined ? await keychain.keys() : [at]) {
     try {
       const stored = await keychain.get(key)
       const record = findRotation(stored, id)

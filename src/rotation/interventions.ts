@@ -37,7 +37,7 @@ export async function abortOnRequest(
     if (mayStillChange(parts, record))
       throw new RegcreddError('ROTATION_APPLIED', 'its hook may still change something')
     await driver.stop(id)
-    if (!(await isCurrentGood(parts, id, signal))) {
+    if (!(await isCurrentGood(parts, key, id, signal))) {
       if (isDriven) driver.drive(key, id, 'resumed')
       throw new RegcreddError('ROTATION_APPLIED')
     }
@@ -65,8 +65,8 @@ function mayStillChange({ journal, now }: RotationParts, { id, deadline, state }
 }
 
 /** Whether PENDING may be dropped: no hook has begun to put something else into CURRENT's place, or CURRENT is seen to work. */
-async function isCurrentGood(parts: RotationParts, id: string, signal: AbortSignal): Promise<boolean> {
-  const { key, stored, record } = await find(parts, id)
+async function isCurrentGood(parts: RotationParts, key: string, id: string, signal: AbortSignal): Promise<boolean> {
+  const { stored, record } = await find(parts, id, key)
   if (mayStillChange(parts, record)) return false
   const records = parts.journal.of(id)
   // A journal that knows nothing of it, because it was lost, says nothing of a hook.

@@ -85,8 +85,11 @@ export function createRotations(outside: RotationParts): Rotations {
       const listening = changes.listen(id, either)
       try {
         let told = ''
+        let key: string | undefined
         while (!either.aborted || told === '') {
-          const rotation = await get(id)
+          const found = await find(parts, id, key)
+          key = found.key
+          const rotation = describe(found)
           const text = JSON.stringify(rotation)
           if (text !== told) yield rotation
           told = text

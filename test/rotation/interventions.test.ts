@@ -132,6 +132,12 @@ test('following tells of each state until the end of the way, with notes in betw
   bench.registry.onAsked = (count) => {
     if (count === 5) bench.registry.password = 'new'
   }
+  const { keys } = bench.keychain
+  let searches = 0
+  bench.keychain.keys = () => {
+    searches += 1
+    return keys()
+  }
   const states = new Set<string>()
   const notes = new Set<string | undefined>()
   for await (const { state, note } of bench.rotations.follow(id, new AbortController().signal)) {
@@ -139,6 +145,7 @@ test('following tells of each state until the end of the way, with notes in betw
     notes.add(note)
   }
   assert.deepEqual([[...states][0], [...states].at(-1)], ['STAGED', 'GRACE'])
+  assert.equal(searches, 1, 'which credential it belongs to is asked once')
   assert.ok(notes.has('PENDING accepted (try 4)') || notes.has('PENDING rejected: 401 (try 1)'), [...notes].join())
 })
 
