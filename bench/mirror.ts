@@ -12,13 +12,14 @@ import { dockerConfigJson } from '../src/mirror/docker-config-json.ts'
 import type { Found } from '../src/mirror/plan.ts'
 import { createPool } from '../src/mirror/pool.ts'
 import { Secret } from '../src/secret.ts'
+import { eventually } from '../test/helpers/eventually.ts'
 import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
+import { memoryBytes } from '../test/helpers/process-memory.ts'
 import { startFakeCluster } from '../test/mirror/fake-cluster.ts'
 import { createRig } from '../test/mirror/rig.ts'
 import { asInstalled } from './as-installed.ts'
 import { interleave, type Measure } from './measure.ts'
 import { type Row, resultsFrom, tableOf } from './result.ts'
-import { residentMegabytes } from './slow.ts'
 
 const REGISTRY = 'registry.bench.example'
 /** As the mirror has it. */
@@ -102,7 +103,7 @@ export async function startMirrorRig(count: number): Promise<MirrorRig> {
   stack.defer(() => rig.close())
   rig.store(REGISTRY, 'first')
   rig.start()
-  while (rig.results().length < count || rig.stale()) await new Promise((resolve) => setTimeout(resolve, 20))
+  await eventually('every namespace has its Secret', () => rig.results().length >= count && !rig.stale(), 120_000)
   await bareLoop()
 
   async function versions(): Promise<Map<string, string>> {
@@ -159,7 +160,8 @@ export function mirrorMemoryMeasure(count: number): Measure {
       })
       try {
         await once(createInterface(child.stdout), 'line')
-        return { 'mirror memory, regcredd': await residentMegabytes(child.pid), 'mirror memory, none': 1 }
+        const bytes = await memoryBytes(child.pid, 'VmRSS')
+        return { 'mirror memory, regcredd': bytes / 1e6, 'mirror memory, none': 1 }
       } finally {
         const exit = once(child, 'exit')
         if (child.kill('SIGTERM')) await exit
@@ -186,7 +188,7 @@ async function seconds(act: () => Promise<void>): Promise<number> {
   return (performance.now() - beganAt) / 1_000
 }
 
-if (process.argv[1] === import.meta.filename) {
+if (import.meta.main) {
   const { quick } = parseArgs({ options: { quick: { type: 'boolean' } } }).values
   const plan = quick ? { rounds: 1, count: 100, watched: 500 } : { rounds: 5, count: 1_000, watched: 5_000 }
   await using rig = await startMirrorRig(plan.count)

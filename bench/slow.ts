@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../test/helpers/free-port.ts'
+import { memoryBytes } from '../test/helpers/process-memory.ts'
 import { makeCa } from '../test/helpers/tls.ts'
 import { startLightRegistry } from './light-registry.ts'
 import type { Measure } from './measure.ts'
@@ -68,7 +69,7 @@ export function slowMeasures({ regcredd, nginx, blobPath }: SlowRig, readers: nu
     running.child.stdin?.end(JSON.stringify(ask))
     let mostMegabytes = 0
     const watch = setInterval(async () => {
-      mostMegabytes = Math.max(mostMegabytes, await residentMegabytes(pid))
+      mostMegabytes = Math.max(mostMegabytes, (await memoryBytes(pid, 'VmRSS')) / 1e6)
     }, LOOK_EVERY_MS)
     try {
       const { stdout } = await running
@@ -78,10 +79,4 @@ export function slowMeasures({ regcredd, nginx, blobPath }: SlowRig, readers: nu
       clearInterval(watch)
     }
   }
-}
-
-/** Memory that a process holds now. */
-export async function residentMegabytes(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6
 }

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mainPath } from '../test/cli/regcredd.ts'
+import { memoryBytes } from '../test/helpers/process-memory.ts'
 import { asInstalled } from './as-installed.ts'
 import type { Measure } from './measure.ts'
 import type { Rig } from './rig.ts'
-import { residentMegabytes } from './slow.ts'
 
 const READY = /"health":(\d+).*"msg":"ready"/
 const READY_WITHIN_MS = 20_000
@@ -48,7 +48,7 @@ async function startOnce(args: string[], settleMs: number, environment: Record<s
     if (answer.statusCode !== 200) throw new Error(`${args.join(' ')}: /readyz says ${answer.statusCode}`)
     answer.resume()
     await sleep(settleMs)
-    return { milliseconds, idleMegabytes: await residentMegabytes(child.pid) }
+    return { milliseconds, idleMegabytes: (await memoryBytes(child.pid, 'VmRSS')) / 1e6 }
   } finally {
     const exit = once(child, 'exit')
     if (child.kill('SIGTERM')) await exit

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { craftLarge } from '../helpers/crafted-image.ts'
 import type { Daemon } from '../helpers/daemon.ts'
+import { memoryBytes } from '../helpers/process-memory.ts'
 import { pushCrafted } from '../helpers/push-crafted.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
 import { criPuller } from './containerd-pullers.ts'
@@ -32,12 +32,6 @@ after(async () => {
   await upstream?.close()
 })
 
-/** The most memory that the daemon ever had, in bytes. */
-async function peakMemory(): Promise<number> {
-  const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024
-}
-
 describe('an image with a layer of 1 GiB', { skip }, () => {
   for (const { name, start } of kinds) {
     test(`${name} has the registry’s digest, and the daemon never had the layer in memory`, async (context) => {
@@ -45,7 +39,8 @@ describe('an image with a layer of 1 GiB', { skip }, () => {
       context.after(() => puller.close())
       const had = await puller.pull(`${HOST}/team/app:large`)
       assert.ok(had.includes(digest), `${digest} is not among ${had}`)
-      assert.ok((await peakMemory()) < GIB / 4, `${await peakMemory()} bytes`)
+      const peakBytes = await memoryBytes(daemon.pid, 'VmHWM')
+      assert.ok(peakBytes < GIB / 4, `${peakBytes} bytes`)
       const blobs = (await daemon.audit()).flatMap((record) => ('bytes' in record ? [record.bytes] : []))
       assert.ok(blobs.includes(GIB + 512 + 1024), `no record of it among ${blobs}`)
     })

@@ -72,11 +72,6 @@ export async function settled(what: string, read: () => number): Promise<number>
   throw new Error(`not at rest within 15 s: ${what}`)
 }
 
-export async function residentMegabytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
-}
-
 /** How many files this process may have open; so many sockets can a test hold, some less. */
 export async function openFilesLimit(): Promise<number> {
   const limits = await readFile('/proc/self/limits', 'utf8')

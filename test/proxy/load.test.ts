@@ -11,10 +11,11 @@ import { startDockerRegistry } from '../helpers/docker-registry.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startFakeRegistry } from '../helpers/fake-registry.ts'
 import { startJwtServer } from '../helpers/jwt-server.ts'
+import { memoryBytes } from '../helpers/process-memory.ts'
 import { ask, type Got } from '../helpers/proxy.ts'
 import { pushCrafted } from '../helpers/push-crafted.ts'
 import { skipWithout } from '../helpers/tools.ts'
-import { hangOn, openFilesLimit, residentMegabytes, settled, startCounter, startFirehose } from './load-kit.ts'
+import { hangOn, openFilesLimit, settled, startCounter, startFirehose } from './load-kit.ts'
 
 const NAME = 'registry.corp.example'
 const HALF_A_HEAD = 'GET /v2/team/app/manifests/1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: '
@@ -45,7 +46,7 @@ for (const [framing, way] of [
     const sizeBytes = 256 * 1024 * 1024
     const firehose = await startFirehose(t, { sizeBytes, framing })
     const daemon = await start(t, { upstream: firehose.origin })
-    const before = await residentMegabytes(daemon.pid)
+    const before = await memoryBytes(daemon.pid, 'VmRSS')
     const path = `/v2/team/app/blobs/sha256:${'a'.repeat(64)}?ns=${NAME}`
     const request = http.get({ host: '127.0.0.1', port: portOf(daemon), path, agent: false })
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -55,8 +56,8 @@ for (const [framing, way] of [
     const stalledAt = await settled('what the registry has sent', firehose.sentBytes)
     // What lies in the kernel's buffers of four sockets; the rest of 256 MB must still be with the registry.
     assert.ok(stalledAt < sizeBytes / 4, `${stalledAt} bytes were taken`)
-    const grown = (await residentMegabytes(daemon.pid)) - before
-    assert.ok(grown < 64, `${grown.toFixed()} MB more`)
+    const grown = (await memoryBytes(daemon.pid, 'VmRSS')) - before
+    assert.ok(grown < 64 * 2 ** 20, `${grown} bytes more`)
     let got = 0
     for await (const piece of answer) got += piece.length
     assert.equal(got, sizeBytes)
