@@ -6,6 +6,7 @@ import { createSteadyMs } from '../src/fleet/steady.ts'
 import { createMemoryKeychain } from '../src/keychain/memory.ts'
 import { commit, replace, stage } from '../src/rotation/plan.ts'
 import { Secret } from '../src/secret.ts'
+import { eventually } from '../test/helpers/eventually.ts'
 import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
 import type { Measure } from './measure.ts'
 import { percentile } from './stats.ts'
@@ -16,13 +17,7 @@ const AIM_SECONDS = 1
 const LIMIT_MS = 30_000
 
 /** Seconds from the moment at which a rotation is asked to commit until each other node has CURRENT in its keychain. */
-export async function measureFleet({
-  nodes: count,
-  rotations,
-}: {
-  nodes: number
-  rotations: number
-}): Promise<number[]> {
+async function measureFleet({ nodes: count, rotations }: { nodes: number; rotations: number }): Promise<number[]> {
   await using stack = new AsyncDisposableStack()
   const api = await startKubeApiserver()
   stack.defer(() => api.close())
@@ -61,13 +56,12 @@ export async function measureFleet({
   const [first] = nodes
   if (first === undefined) return []
   const login = (password: string) => ({ username: 'ci', secret: new Secret(password), email: undefined })
-  const all = async (id: string) => {
-    const untilMs = performance.now() + LIMIT_MS
-    while ([...Array(count - 1).keys()].some((index) => current.get(index + 1)?.id !== id)) {
-      if (performance.now() > untilMs) throw new Error('not every node has taken it over')
-      await setTimeout(5)
-    }
-  }
+  const all = (id: string) =>
+    eventually(
+      'every node has taken it over',
+      () => [...Array(count - 1).keys()].every((index) => current.get(index + 1)?.id === id),
+      LIMIT_MS,
+    )
   const versionId = (version: number) => `v${version}`
   await first.update(REGISTRY, (stored) => replace(stored, REGISTRY, login('first'), new Date()))
   await all(versionId(1))
@@ -110,7 +104,7 @@ export function fleetMeasure(nodes: number, rotations: number): Measure {
   }
 }
 
-if (process.argv[1] === import.meta.filename) {
+if (import.meta.main) {
   const { quick } = parseArgs({ options: { quick: { type: 'boolean' } } }).values
   const plan = quick ? { nodes: 10, rotations: 3 } : { nodes: 50, rotations: 20 }
   const seconds = await measureFleet(plan)

@@ -8,8 +8,6 @@ import type { Measure } from './measure.ts'
 
 const CREDENTIALS = 100
 const PASSWORD = 'of the bench only'
-/** What a start leaves to be done is over by then. */
-const SETTLE_MS = 10_000
 
 /** The row of the table. */
 export const idleRow = {
@@ -25,17 +23,17 @@ export const idleRow = {
 
 export type IdleRig = { measures: Measure[]; [Symbol.asyncDispose](): Promise<void> }
 
-/** A daemon with a hundred credentials that nobody asks for anything, and a bare Node beside it. */
+/** A daemon with a hundred credentials that nobody asks for anything, and a bare Node beside it. By `settleMs` what a start leaves to be done is over. */
 export async function startIdleRig(
-  main: string | undefined,
-  { seconds, settleMs = SETTLE_MS }: { seconds: number; settleMs?: number },
+  main: string,
+  { seconds, settleMs }: { seconds: number; settleMs: number },
 ): Promise<IdleRig> {
   await using stack = new AsyncDisposableStack()
   const registry = await startFakeRegistry({ auth: 'basic', username: 'ci', password: PASSWORD })
   stack.defer(() => registry.close())
   const hosts = Array.from({ length: CREDENTIALS }, (_, index) => `r${index}.bench.example`)
   const registries = hosts.map((host) => ({ host, upstream: registry.origin.origin }))
-  const daemon = await startDaemon({ registries, ...startedAs(asInstalled()), ...(main !== undefined && { main }) })
+  const daemon = await startDaemon({ registries, main, ...startedAs(asInstalled()) })
   stack.defer(() => daemon.close())
   for (const host of hosts) {
     const login = { username: 'ci', password: PASSWORD }
@@ -65,7 +63,7 @@ export async function startIdleRig(
 }
 
 /** How often a process went to sleep again, all its threads together: each sleep ends with a wake-up. */
-export async function wakeUpsPerSecond(pid: number, seconds: number): Promise<number> {
+async function wakeUpsPerSecond(pid: number, seconds: number): Promise<number> {
   const before = await sleepsOf(pid)
   await sleep(seconds * 1_000)
   return ((await sleepsOf(pid)) - before) / seconds

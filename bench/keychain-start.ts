@@ -39,6 +39,7 @@ export async function startKeychainRig(main?: string): Promise<KeychainRig | und
     }
     await keychain.close()
   }
+  const installed = startedAs(asInstalled())
   const measures = Object.keys(COUNTS).map((service) => ({
     label: `start-up on a keyring, ${service}`,
     sample: async () => {
@@ -46,8 +47,8 @@ export async function startKeychainRig(main?: string): Promise<KeychainRig | und
       const daemon = await startDaemon({
         registries: [{ host: 'r0.example' }],
         config: { keychain: { store: 'os', service, timeoutMs: 10_000 } },
-        wrap: startedAs(asInstalled()).wrap,
-        env: { ...keyring.env, ...asInstalled().environment },
+        wrap: installed.wrap,
+        env: { ...keyring.env, ...installed.env },
         ...(main === undefined ? {} : { main }),
       })
       await eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).ok, 20_000)

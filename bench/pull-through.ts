@@ -14,13 +14,13 @@ export async function startPullThrough(
   await mkdir(join(folder, 'data'), { recursive: true })
   const config = {
     version: '0.1',
-    log: { level: 'error', accesslog: { disabled: true } },
+    log: { level: 'info', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(folder, 'data') } },
     http: { addr: '127.0.0.1:0' },
     proxy: { remoteurl: remote, ...login },
   }
   const file = join(folder, 'config.yml') // JSON is YAML
-  await writeFile(file, JSON.stringify({ ...config, log: { ...config.log, level: 'info' } }), { mode: 0o600 })
+  await writeFile(file, JSON.stringify(config), { mode: 0o600 })
   const server = await startServer({
     tool: needTool('distribution'),
     args: ['serve', file],

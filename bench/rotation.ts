@@ -38,7 +38,7 @@ export const rotationRows = [
 export type RotationRig = { measures: Measure[]; [Symbol.asyncDispose](): Promise<void> }
 
 /** A daemon and a registry whose every request bears the password. Both samples are as long, and have as many pulls. */
-export async function startRotationRig(main: string | undefined, seconds: number): Promise<RotationRig> {
+export async function startRotationRig(main: string, seconds: number): Promise<RotationRig> {
   await using stack = new AsyncDisposableStack()
   let password = 'password 0'
   const registry = await startFakeRegistry({ auth: 'basic', username: 'ci', password })
@@ -52,8 +52,8 @@ export async function startRotationRig(main: string | undefined, seconds: number
     registries: [
       { host: NAME, upstream: registry.origin.origin, canary: 'team/canary', rotation: { graceSeconds: 1 } },
     ],
+    main,
     ...startedAs(asInstalled()),
-    ...(main !== undefined && { main }),
   })
   stack.defer(() => daemon.close())
   const stored = await daemon.rest('PUT', `/v1/registries/${NAME}/credential`, { username: 'ci', password })
