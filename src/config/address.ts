@@ -26,6 +26,11 @@ export function parseListen(text: string): ListenAddress | undefined {
   return isWellBracketed && !host.includes('%') && port <= 65_535 ? { host, port } : undefined
 }
 
+/** Whether two listeners would be in each other's way; port 0 stands for a port of its own. */
+export function isSameAddress(one: ListenAddress | undefined, other: ListenAddress | undefined): boolean {
+  return one !== undefined && one.port !== 0 && one.port === other?.port && one.host === other.host
+}
+
 /** Whether an IP literal means this machine alone. */
 export function isLoopback(address: string): boolean {
   return loopback.check(address, familyOf(address))

@@ -1,12 +1,11 @@
 import { isIP } from 'node:net'
 import { withoutBrackets } from '../registry/origin.ts'
-import { parseListen } from './address.ts'
+import { isSameAddress, parseListen } from './address.ts'
 import type { AdminTls, Config, ListenAddress } from './config.ts'
 import { checkAbsolute, checkSocket, type ReadFile, readCertificates } from './files.ts'
+import { DNS_NAME } from './names.ts'
 import type { Report } from './problem.ts'
 import type { ConfigFile } from './schema.ts'
-
-const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
 
 /** What the API server calls itself where nobody says otherwise. */
 const API_AUDIENCE = /^(?:https:\/\/)?kubernetes(?:\.default|$)/
@@ -34,7 +33,7 @@ function resolveTls(
   const { certFile, keyFile } = tls
   const listen = parseListen(tls.listen)
   if (listen === undefined) report('admin.tls.listen', 'must be an address and a port', 'such as 10.0.0.7:5443')
-  else if (taken.some((other) => isSame(other, listen)))
+  else if (taken.some((other) => isSameAddress(other, listen)))
     report('admin.tls.listen', 'is the same as that of another listener')
   // The key is read when it is listened with: who checks a configuration need not be who may read it.
   checkAbsolute(keyFile, 'admin.tls.keyFile', report)
@@ -57,10 +56,6 @@ function checkKubernetesAuth(
       'take another, such as regcredd',
     )
   }
-}
-
-function isSame(one: ListenAddress | undefined, other: ListenAddress): boolean {
-  return one !== undefined && one.port !== 0 && one.port === other.port && one.host === other.host
 }
 
 function resolveHost(text: string, at: string, report: Report): string {

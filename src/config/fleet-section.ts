@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { labelSelector } from './label.ts'
+import { NAMESPACE } from './names.ts'
 
 /** The section `kubernetes.fleet` of the configuration file. */
 export const fleetSection = z.strictObject({
   namespace: z
     .string()
-    .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be the name of a namespace')
+    .regex(NAMESPACE, 'must be the name of a namespace')
     .default('regcredd-system')
     .describe('The namespace of the canonical Secrets and the Leases. Nobody else should have rights in it.'),
   node: z

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { fleetSection } from './fleet-section.ts'
 import { labelSelector } from './label.ts'
-
-const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
+import { milliseconds } from './milliseconds.ts'
 
 export const mirrorEntry = z.strictObject({
   registries: z

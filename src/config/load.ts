@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import { findJsonFault } from '../json-fault.ts'
-import { isLoopback, parseListen } from './address.ts'
+import { isLoopback, isSameAddress, parseListen } from './address.ts'
 import { resolveAdmin } from './admin-section.ts'
 import type { Config, ListedRegistry, ListenAddress } from './config.ts'
 import { resolveEgress } from './egress.ts'
@@ -54,9 +54,7 @@ export function resolveConfig(parsed: unknown, readFile: ReadFile): { config: Co
   const proxy = resolveProxy(salvage(sections.proxy, file['proxy']), report)
   if (proxy !== undefined) checkProxyTls(proxy, registries ?? [], readFile, report)
   const health = resolveHealth(salvage(sections.health, file['health']), report)
-  const isSamePort = proxy?.listen.port === health?.listen.port && proxy?.listen.host === health?.listen.host
-  if (proxy !== undefined && proxy.listen.port !== 0 && isSamePort)
-    report('health.listen', 'is the same as proxy.listen')
+  if (isSameAddress(proxy?.listen, health?.listen)) report('health.listen', 'is the same as proxy.listen')
   const adminSection = salvage(sections.admin, file['admin'])
   const admin = adminSection && resolveAdmin(adminSection, [proxy?.listen, health?.listen], readFile, report)
   const audit = salvage(sections.audit, file['audit'])

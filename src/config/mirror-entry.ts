@@ -1,14 +1,12 @@
 import type { z } from 'zod'
 import type { mirrorEntry } from './kubernetes-section.ts'
 import { checkSelectorLabels } from './label.ts'
+import { NAMESPACE, SUBDOMAIN } from './names.ts'
 import type { Report } from './problem.ts'
 import { resolveName } from './registry-entry.ts'
 
 export type MirrorEntry = z.output<typeof mirrorEntry>
 
-/** Names of objects in Kubernetes: RFC 1123 labels for namespaces, subdomains for Secrets and ServiceAccounts. */
-const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
 const PATTERN = /^(?=.{1,63}$)[a-z0-9*-]+$/
 
 const HINTS = {
@@ -55,7 +53,7 @@ function checkNamespaces(entry: MirrorEntry, at: string, claims: Map<string, str
       if (!PATTERN.test(name)) report(place, 'is no pattern of namespaces', HINTS.pattern)
       continue
     }
-    if (!LABEL.test(name)) {
+    if (!NAMESPACE.test(name)) {
       report(place, 'is no name of a namespace', HINTS.namespace)
       continue
     }

@@ -8,6 +8,7 @@ import { isCidr, isLocalLiteral } from './address.ts'
 import { resolveClientCertificate } from './client-certificate.ts'
 import type { ListedRegistry } from './config.ts'
 import { type ReadFile, readCertificates } from './files.ts'
+import { DNS_NAME } from './names.ts'
 import type { Report } from './problem.ts'
 import type { registryEntry } from './registry-section.ts'
 import { resolveRotation } from './rotation-section.ts'
@@ -15,7 +16,6 @@ import { resolveRotation } from './rotation-section.ts'
 export type RegistryEntry = z.output<typeof registryEntry>
 
 const PATTERN = /^[a-z0-9*][a-z0-9._*-]*(?:\/[a-z0-9*][a-z0-9._*-]*)*$/
-const DNS_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
 /** Checks one entry of `registries` and makes it canonical; `at` is its path. `undefined` where its name or upstream is bad; whatever is wrong is reported. */
 export function resolveRegistry(

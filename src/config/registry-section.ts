@@ -1,9 +1,8 @@
 import { z } from 'zod'
+import { milliseconds } from './milliseconds.ts'
 import { registryRotation } from './rotation-section.ts'
 
 export const CALLER_MODES = ['token', 'pull-secret', 'mtls', 'open'] as const
-
-const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
 
 /** One of `registries` in the configuration file. */
 export const registryEntry = z.strictObject({

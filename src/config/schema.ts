@@ -1,14 +1,13 @@
 import { z } from 'zod'
 import { egressSection } from './egress-section.ts'
 import { kubernetes } from './kubernetes-section.ts'
+import { milliseconds } from './milliseconds.ts'
 import { proxyTls } from './proxy-tls.ts'
 import { CALLER_MODES, registryEntry } from './registry-section.ts'
 import { rotationSection } from './rotation-section.ts'
 
 const LOOPBACK_PROXY = '127.0.0.1:5050'
 const LOOPBACK_HEALTH = '127.0.0.1:5051'
-
-const milliseconds = (fallback: number) => z.int().min(1).max(86_400_000).default(fallback)
 
 const plaintextTtlMs = z
   .int()
