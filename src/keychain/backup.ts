@@ -1,11 +1,11 @@
 import { access, readFile } from 'node:fs/promises'
-import { errnoOf, RegcreddError, toRegcreddError } from '../errors.ts'
+import { errnoOf, RegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { openBackup, sealBackup } from './backup-file.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
 import { replaceFile } from './replace-file.ts'
-import { parseEntry } from './tombstone.ts'
+import { entryOrFault } from './tombstone.ts'
 import { planTransfer, refuseNewer, type Step, transfer } from './transfer.ts'
 
 export type BackedUp = { credentials: number; deletions: number; broken: string[] }
@@ -30,9 +30,9 @@ export async function backup(
     throw new RegcreddError('USAGE', 'the keychain holds nothing to back up; is it the one that is meant?')
   const done: BackedUp = { credentials: 0, deletions: 0, broken: [] }
   for (const [key, text] of texts) {
-    const kind = kindOf(key, text)
-    if (kind === 'credentials' || kind === 'deletions') done[kind] += 1
-    else if (broken === 'refuse') throw kind
+    const read = entryOrFault(key, text)
+    if (!(read instanceof RegcreddError)) done['tombstone' in read ? 'deletions' : 'credentials'] += 1
+    else if (broken === 'refuse') throw read
     else {
       done.broken.push(key)
       texts.delete(key)
@@ -69,14 +69,6 @@ export async function restore(
     await transfer(items, steps, target, mark)
   }
   return { ...origin, steps }
-}
-
-function kindOf(key: string, text: Secret): 'credentials' | 'deletions' | RegcreddError {
-  try {
-    return 'tombstone' in parseEntry(key, text) ? 'deletions' : 'credentials'
-  } catch (thrown) {
-    return toRegcreddError(thrown)
-  }
 }
 
 async function exists(path: string, orElse: (cause: unknown) => RegcreddError): Promise<boolean> {

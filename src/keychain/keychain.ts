@@ -1,9 +1,16 @@
-import { type RegcreddError, toRegcreddError } from '../errors.ts'
+import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
-import { parseItem } from './item.ts'
 import type { Items } from './items.ts'
-import { credentialOf, type Entry, entryAfter, formatEntry, parseEntry, parseTombstone } from './tombstone.ts'
+import {
+  credentialOf,
+  type Entry,
+  entryAfter,
+  entryOrFault,
+  formatEntry,
+  parseEntry,
+  parseTombstone,
+} from './tombstone.ts'
 
 /**
  * Where credentials are kept, one item each, keyed by canonical `host` or `host/path`.
@@ -57,8 +64,13 @@ export function createKeychain(items: Items): Keychain {
       return [...(await items.readAll())].flatMap(([key, text]) => (isDeleted(key, text) ? [] : [key])).sort()
     },
     async all() {
-      const texts = [...(await items.readAll())].filter(([key, text]) => !isDeleted(key, text))
-      return new Map(texts.map(([key, text]) => [key, credentialOrFault(key, text)]))
+      const all = new Map<string, Credential | RegcreddError>()
+      for (const [key, text] of await items.readAll()) {
+        const entry = entryOrFault(key, text)
+        const held = entry instanceof RegcreddError ? entry : credentialOf(entry)
+        if (held !== undefined) all.set(key, held)
+      }
+      return all
     },
     get: async (key) => credentialOf(await read(key)),
     async update(key, change) {
@@ -80,16 +92,6 @@ function isDeleted(key: string, text: Secret): boolean {
     return parseTombstone(key, text) !== undefined
   } catch (thrown) {
     if (toRegcreddError(thrown).code === 'KEYCHAIN_CORRUPT') return false
-    throw thrown
-  }
-}
-
-function credentialOrFault(key: string, text: Secret): Credential | RegcreddError {
-  try {
-    return parseItem(key, text)
-  } catch (thrown) {
-    const error = toRegcreddError(thrown)
-    if (error.code === 'KEYCHAIN_CORRUPT') return error
     throw thrown
   }
 }

@@ -1,7 +1,8 @@
+import { type RegcreddError, toRegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import type { Credential } from './credential.ts'
 import { fault } from './faults.ts'
-import { formatItem, parseItem } from './item.ts'
+import { formatItem, isObject, parseItem } from './item.ts'
 
 /** What is left of a credential that was deleted: how far its numbers had come, so that a later login goes on from there. */
 export type Tombstone = { seq: number; version: number }
@@ -13,6 +14,17 @@ export type Entry = { credential: Credential } | { tombstone: Tombstone }
 export function parseEntry(key: string, text: Secret): Entry {
   const tombstone = parseTombstone(key, text)
   return tombstone === undefined ? { credential: parseItem(key, text) } : { tombstone }
+}
+
+/** As `parseEntry`; in the place of an item that cannot be read, why: KEYCHAIN_CORRUPT. */
+export function entryOrFault(key: string, text: Secret): Entry | RegcreddError {
+  try {
+    return parseEntry(key, text)
+  } catch (thrown) {
+    const error = toRegcreddError(thrown)
+    if (error.code === 'KEYCHAIN_CORRUPT') return error
+    throw thrown
+  }
 }
 
 /** `undefined` for any text that is not a tombstone. Throws KEYCHAIN_CORRUPT for one that is malformed. */
@@ -89,10 +101,6 @@ function parseJson(text: Secret): unknown {
     // parseItem says what is wrong with it.
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isCount(value: unknown): value is number {

@@ -1,10 +1,10 @@
-import { RegcreddError, toRegcreddError } from '../errors.ts'
+import { RegcreddError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { type Credential, versionOf } from './credential.ts'
 import { formatItem } from './item.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
-import { continueAfter, type Entry, highestVersion, parseEntry, seqOf } from './tombstone.ts'
+import { continueAfter, type Entry, entryOrFault, highestVersion, parseEntry, seqOf } from './tombstone.ts'
 
 /**
  * What becomes of one item when items are put into a store: `add` where it holds none, `raise` where it holds an older one, `mend`
@@ -103,12 +103,8 @@ function after(key: string, text: Secret, now: Secret): Secret {
 }
 
 function readable(key: string, text: Secret): Entry | undefined {
-  try {
-    return parseEntry(key, text)
-  } catch (thrown) {
-    if (toRegcreddError(thrown).code === 'KEYCHAIN_CORRUPT') return undefined
-    throw thrown
-  }
+  const read = entryOrFault(key, text)
+  return read instanceof RegcreddError ? undefined : read
 }
 
 /** Throws KEYCHAIN_NEWER, naming them, where a plan would put older items in the place of newer ones. */
