@@ -32,11 +32,9 @@ export async function keepSynced(
 ): Promise<void> {
   const { key, replica, time } = parts
   let wake = new AbortController()
-  let isNews = true
 
   function look(version: string | undefined): void {
     if (version !== undefined && version === replica.seenVersion() && replica.state().standing === 'synced') return
-    isNews = true
     wake.abort()
   }
 
@@ -66,13 +64,12 @@ export async function keepSynced(
     let failures = 0
     while (!signal.aborted) {
       wake = new AbortController()
-      isNews = false
       const met = await once()
       failures = met === undefined ? 0 : failures + 1
       const askedMs = met === undefined || met === 'keychain' ? 0 : Math.min(met.retryAfterMs ?? 0, LONGEST_ASKED_MS)
       const retryMs = Math.max(Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MS), askedMs)
-      // Whatever came while it was being read is read again; but not in a hot loop where it fails.
-      if (isNews && met === undefined) continue
+      // Whatever came while it was being read is read again at once; but not in a hot loop where it fails.
+      if (met !== undefined) wake = new AbortController()
       const pauseMs = spread(met === undefined ? parts.resyncMs : retryMs, time.random())
       await time.sleep(pauseMs, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
     }

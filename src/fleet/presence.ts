@@ -43,7 +43,6 @@ export function createPresence(parts: {
   const name = nodeLeaseNameOf(node)
   const heartbeatMs = parts.heartbeatSeconds * 1_000
   let wake = new AbortController()
-  let isChanged = true
   let fault: Fault | undefined
   let hasWritten = false
   let twinSeenMs: number | undefined
@@ -92,10 +91,7 @@ export function createPresence(parts: {
   }
 
   return {
-    changed() {
-      isChanged = true
-      wake.abort()
-    },
+    changed: () => wake.abort(),
     async nodes(signal) {
       const listed = await leases.ofNodes(signal)
       if (!listed.ok) return listed
@@ -110,14 +106,12 @@ export function createPresence(parts: {
         await time.sleep(GATHER_MS * time.random(), signal).catch(() => undefined)
         if (signal.aborted) return
         wake = new AbortController()
-        isChanged = false
         const met = await write(signal)
         if (signal.aborted) return
         fault = met
         failures = met === undefined ? 0 : failures + 1
         const retryMs = Math.max(FIRST_RETRY_MS * 2 ** Math.min(failures, 5), met?.retryAfterMs ?? 0)
         const pauseMs = met === undefined ? heartbeatMs : Math.min(retryMs, heartbeatMs)
-        if (isChanged && met === undefined) continue
         await time.sleep(spread(pauseMs, time.random()), AbortSignal.any([signal, wake.signal])).catch(() => undefined)
       }
     },

@@ -91,4 +91,12 @@ export const breaks: Break[] = [
     testFile: 'test/fleet/fleet.test.ts',
     test: 'says so where two daemons have one name, and takes one that was started anew for no twin',
   },
+  {
+    name: 'fleet: no hot loop where the cluster fails',
+    file: 'src/fleet/keep-synced.ts',
+    line: 'if (met !== undefined) wake = new AbortController()',
+    instead: '',
+    testFile: 'test/fleet/keep-synced.test.ts',
+    test: 'news during an attempt that fails does not skip the pause after it',
+  },
 ]
