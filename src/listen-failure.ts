@@ -5,6 +5,11 @@ type ListenKey = 'proxy.listen' | 'health.listen' | 'admin.tls.listen'
 
 type Address = { host: string; port: number }
 
+/** `127.0.0.1:5050` or `[::1]:5050`: as the configuration says it. */
+export function addressText({ host, port }: Address): string {
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 /** Listens at the address that stands under `key` of the configuration. Throws LISTEN_FAILED with the key, the address and what to do. */
 export function listenOn(server: Server, key: ListenKey, { host, port }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -13,13 +18,12 @@ export function listenOn(server: Server, key: ListenKey, { host, port }: Address
   })
 }
 
-function listenFailure(key: ListenKey, { host, port }: Address, cause: Error): RegcreddError {
+function listenFailure(key: ListenKey, address: Address, cause: Error): RegcreddError {
   const code = errnoOf(cause) ?? 'unknown'
   const remedies: Record<string, string> = {
-    EADDRINUSE: `another process listens there (see: ss -ltnp sport = :${port}); stop it or change ${key}`,
+    EADDRINUSE: `another process listens there (see: ss -ltnp sport = :${address.port}); stop it or change ${key}`,
     EADDRNOTAVAIL: `this machine does not have that address; change ${key}`,
     EACCES: `ports below 1024 need a right that the daemon does not have; change ${key}`,
   }
-  const where = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`
-  return new RegcreddError('LISTEN_FAILED', `${key} ${where}: ${remedies[code] ?? code}`, { cause })
+  return new RegcreddError('LISTEN_FAILED', `${key} ${addressText(address)}: ${remedies[code] ?? code}`, { cause })
 }

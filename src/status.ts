@@ -1,9 +1,9 @@
-import { isIPv6 } from 'node:net'
 import type { Audit } from './audit/writer.ts'
-import type { Config, ListenAddress } from './config/config.ts'
+import type { Config } from './config/config.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { failOver } from './install/client-plan.ts'
 import type { KnownKeychain } from './keychain/known.ts'
+import { addressText } from './listen-failure.ts'
 import type { MirrorRoom } from './mirror/mirror.ts'
 import type { TlsFiles } from './proxy/tls-files.ts'
 import { tlsReasons } from './proxy/tls-reasons.ts'
@@ -97,10 +97,6 @@ function said(code: string | undefined, detail: string | undefined): string {
   return detail === undefined ? ` (${code})` : ` (${code}: ${detail})`
 }
 
-function addressOf({ host, port }: ListenAddress): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
-}
-
 /** Which proxies there are, and which registries are reached by one; `null`: none. */
 function egressOf({ config, wayOut }: StatusParts): object | null {
   const { egress, from, proxies } = wayOut
@@ -125,7 +121,7 @@ export function statusOf(parts: StatusParts): object {
     node,
     startedAt: startedAt.toISOString(),
     registries: config.registries.length,
-    proxy: { listen: addressOf(listen), callers, tls: parts.tls !== undefined },
+    proxy: { listen: addressText(listen), callers, tls: parts.tls !== undefined },
     egress: egressOf(parts),
     failOver: config.registries.map(({ name, upstream, fallback, callers: own }) => ({
       registry: name,
@@ -135,7 +131,7 @@ export function statusOf(parts: StatusParts): object {
     })),
     admin: {
       socket: config.admin.socket,
-      tls: config.admin.tls === undefined ? null : addressOf(config.admin.tls.listen),
+      tls: config.admin.tls === undefined ? null : addressText(config.admin.tls.listen),
     },
     keychain: { store: keychain.store, ...keychain.seen() },
     audit: { folder: config.audit.folder, whenFull: config.audit.whenFull, ...audit.check() },

@@ -12,6 +12,7 @@ import { readAudit } from '../audit/tail.ts'
 import type { AdminTls } from '../config/config.ts'
 import type { Followed } from '../followed-files.ts'
 import type { KeyPair } from '../key-pair.ts'
+import { addressText } from '../listen-failure.ts'
 import { createRefusals } from '../refusals.ts'
 import { canonicalName } from '../registry/host.ts'
 import type { Rotations } from '../rotation/rotations.ts'
@@ -72,7 +73,7 @@ async function startTls(
     listen,
     pairs,
   })
-  log.info({ adminTls: `${listen.host}:${listener.port}` }, 'the admin API listens')
+  log.info({ adminTls: addressText({ ...listen, port: listener.port }) }, 'the admin API listens')
   return listener
 }
 

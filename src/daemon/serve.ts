@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { keyPairWarnings } from '../admin/tls-files.ts'
 import { loadConfig } from '../config/load.ts'
 import { keepMemoryOutOfCores, mayDumpCore } from '../core-dump.ts'
+import { addressText } from '../listen-failure.ts'
 import { createLogger } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
 import { endOnUncaught, refuseDebugging } from '../process-guards.ts'
@@ -51,9 +52,10 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   const proxy = await startPulls(base, { audit, keychain, upstream })
   const pairs = await followAdminTls(base)
 
-  const { listen, callers, drainTimeoutMs } = config.proxy
+  const { callers, drainTimeoutMs } = config.proxy
+  const listen = { ...config.proxy.listen, port: proxy.port }
   const status: StatusParts = {
-    config: { ...config, proxy: { ...config.proxy, listen: { ...listen, port: proxy.port } } },
+    config: { ...config, proxy: { ...config.proxy, listen } },
     version,
     node: hostname(),
     startedAt: new Date(),
@@ -79,9 +81,9 @@ export async function serve({ configPath, signal }: { configPath: string; signal
   mirror.start()
   fleet?.start()
   startTokenRenewal(base)
-  await notifier.ready(`serving pulls on ${listen.host}:${proxy.port}`)
+  await notifier.ready(`serving pulls on ${addressText(listen)}`)
   notifier.startWatchdog((thrown) => log.warn({ err: thrown }, 'watchdog'))
-  log.info({ version, proxy: `${listen.host}:${proxy.port}`, health: health.port, callers }, 'ready')
+  log.info({ version, proxy: addressText(listen), health: health.port, callers }, 'ready')
 
   await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())))
   log.info({ drainTimeoutMs }, 'stopping')
