@@ -2,6 +2,7 @@ import { tell } from './act-journal.ts'
 import type { Driver } from './driver.ts'
 import type { RotationParts } from './parts.ts'
 import { patiently } from './patience.ts'
+import { activeRotation } from './plan.ts'
 import { openActs, reconcile } from './reconcile.ts'
 import { isDrivenHere } from './whose.ts'
 
@@ -27,11 +28,10 @@ export async function takeUp(
   key: string,
   known: Set<string> = new Set(),
 ): Promise<void> {
-  const rotations = (await parts.keychain.get(key))?.rotations ?? []
-  for (const { id } of rotations) known.add(id)
-  const staged = rotations.find(({ state }) => state === 'STAGED' || state === 'STUCK')
-  const committed = rotations.findLast(({ state }) => state === 'COMMITTED')
-  for (const record of [staged, committed]) {
+  const stored = await parts.keychain.get(key)
+  for (const { id } of stored?.rotations ?? []) known.add(id)
+  const committed = stored?.rotations.findLast(({ state }) => state === 'COMMITTED')
+  for (const record of [activeRotation(stored), committed]) {
     if (record === undefined || !isDrivenHere(parts, record)) continue
     const subject = { key, rotation: record.id }
     try {
