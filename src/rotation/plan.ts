@@ -1,5 +1,5 @@
 import { type ErrorCode, RegcreddError } from '../errors.ts'
-import type { Credential, RotationRecord, RotationWay } from '../keychain/credential.ts'
+import { type Credential, type RotationRecord, type RotationWay, versionOf } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
 import { bounded, closed, ended, type Login, newVersion, relabel, superseded } from './labels.ts'
 
@@ -53,7 +53,7 @@ export type Staging = {
 
 /** Puts a new version beside CURRENT, labelled PENDING. Throws CREDENTIAL_NOT_FOUND without a CURRENT, ROTATION_ACTIVE. */
 export function stage(stored: Credential | undefined, staging: Staging): Credential {
-  const current = stored?.versions.find((version) => version.id === stored.current)
+  const current = stored && versionOf(stored, 'current')
   if (stored === undefined || current === undefined) {
     throw new RegcreddError('CREDENTIAL_NOT_FOUND', 'log in first; a rotation replaces what is there')
   }
@@ -123,7 +123,7 @@ export function adopt(
   now: Date,
 ): Credential {
   const { credential, record } = demandStaged(stored, rotationId)
-  const proposed = credential.versions.find(({ id }) => id === credential.pending)
+  const proposed = versionOf(credential, 'pending')
   if (proposed === undefined) throw new RegcreddError('KEYCHAIN_CORRUPT', 'a staged version is missing')
   const { expiresAt: _, ...kept } = proposed
   const version = newVersion(credential, { ...kept, ...made }, now)
