@@ -1,5 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { errnoOf } from '../errors.ts'
 import { hookLine, readAnswer, safeNote } from './hook-text.ts'
 import type { HookEnd, HookInput, RunHook } from './ports.ts'
 
@@ -104,5 +105,5 @@ function endOf(
 }
 
 function errnoText(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
+  return errnoOf(thrown) ?? 'unknown'
 }
