@@ -5,10 +5,8 @@ import type { JournalRecord } from './journal-line.ts'
 import type { View } from './next-move.ts'
 import { patiently } from './patience.ts'
 import { adopt } from './plan.ts'
-import type { Hook, HookEnd, HookInput } from './ports.ts'
+import type { Hook, HookEnd, HookInput, Made } from './ports.ts'
 import { act, type Run, subjectOf } from './run.ts'
-
-type Made = NonNullable<Extract<HookEnd, { outcome: 'done' }>['made']>
 
 export type HookPast = Pick<View, 'runs' | 'last' | 'isInFlight'>
 

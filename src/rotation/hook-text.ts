@@ -1,7 +1,5 @@
 import { Secret } from '../secret.ts'
-import type { HookEnd, HookInput } from './ports.ts'
-
-type Made = NonNullable<Extract<HookEnd, { outcome: 'done' }>['made']>
+import type { HookInput, Made } from './ports.ts'
 
 const PREFIX = 'note: '
 const MAX_NOTE = 160

@@ -1,7 +1,7 @@
 import { type ErrorCode, RegcreddError } from '../errors.ts'
 import { type Credential, type RotationRecord, type RotationWay, versionOf } from '../keychain/credential.ts'
-import type { Secret } from '../secret.ts'
 import { bounded, closed, ended, type Login, newVersion, relabel, superseded } from './labels.ts'
+import type { Made } from './ports.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -116,12 +116,7 @@ export function abort(stored: Credential | undefined, rotationId: string, code: 
 }
 
 /** Puts another secret into the place of PENDING: the one that the registry has made itself. Throws ROTATION_NOT_FOUND, ROTATION_SETTLED. */
-export function adopt(
-  stored: Credential | undefined,
-  rotationId: string,
-  made: { secret: Secret; username?: string; expiresAt?: string },
-  now: Date,
-): Credential {
+export function adopt(stored: Credential | undefined, rotationId: string, made: Made, now: Date): Credential {
   const { credential, record } = demandStaged(stored, rotationId)
   const proposed = versionOf(credential, 'pending')
   if (proposed === undefined) throw new RegcreddError('KEYCHAIN_CORRUPT', 'a staged version is missing')

@@ -65,12 +65,15 @@ export type HookInput = {
   madeBy: string | undefined
 }
 
+/** The secret that a registry has made itself, in place of the one that was proposed. */
+export type Made = { secret: Secret; username?: string; expiresAt?: string }
+
 /**
  * How a hook ended. `done`: exit 0; `made` where the registry chose the secret itself. `retry` (75) and `refused` (77): nothing was changed, says the
  * hook. `unknown`: anything else; what it did must be found out. `isInFlight`: it was killed or lost, so what it sent may still take effect.
  */
 export type HookEnd =
-  | { outcome: 'done'; made: { secret: Secret; username?: string; expiresAt?: string } | undefined; note: string }
+  | { outcome: 'done'; made: Made | undefined; note: string }
   | { outcome: 'retry' | 'refused'; note: string }
   | { outcome: 'unknown'; isInFlight: boolean; note: string }
 
