@@ -18,10 +18,16 @@ const LEAST_FOR_NODES_MS = HOUR_MS
  * clock must do: never more than the whole grace, however far it was put back, and never less than ten minutes, however far ahead.
  */
 export function graceLeftMs(record: RotationRecord, now: Date, { isResumed }: { isResumed: boolean }): number {
-  const endsAtMs = Date.parse(record.graceEndsAt ?? record.endedAt ?? record.startedAt)
-  const lengthMs = Math.max(0, endsAtMs - Date.parse(record.endedAt ?? record.startedAt))
+  const lengthMs = graceMs(record)
   if (!isResumed) return lengthMs
+  const endsAtMs = Date.parse(record.graceEndsAt ?? record.endedAt ?? record.startedAt)
   return Math.min(lengthMs, Math.max(endsAtMs - now.getTime(), LEAST_AFTER_RESTART_MS))
+}
+
+/** The whole grace, as the commit set it. */
+function graceMs({ graceEndsAt, endedAt, startedAt }: RotationRecord): number {
+  const beganAt = endedAt ?? startedAt
+  return Math.max(0, Date.parse(graceEndsAt ?? beganAt) - Date.parse(beganAt))
 }
 
 /**
@@ -77,8 +83,7 @@ async function isAdopted(
   dueMs: number,
 ): Promise<boolean> {
   if (parts.fleet === undefined || stored === undefined || record === undefined) return true
-  const graceMs = Date.parse(record.graceEndsAt ?? '') - Date.parse(record.endedAt ?? '')
-  const isOver = parts.monotonicMs() - dueMs >= Math.max(LEAST_FOR_NODES_MS, graceMs || 0)
+  const isOver = parts.monotonicMs() - dueMs >= Math.max(LEAST_FOR_NODES_MS, graceMs(record))
   return isOver || parts.fleet.allAdopted(key, stored.seq, signal)
 }
 
