@@ -63,10 +63,11 @@ export async function restore(
     })
   })
   const { items, origin } = await openBackup(text, from.passphrase)
-  const steps = planTransfer(items, await target.readAll())
+  const stored = await target.readAll()
+  const steps = planTransfer(items, stored)
   if (!dryRun) {
     if (older === 'refuse') refuseNewer(steps)
-    await transfer(items, steps, target, mark)
+    await transfer(items, stored, steps, target, mark)
   }
   return { ...origin, steps }
 }

@@ -14,10 +14,11 @@ export async function migrate(
   mark: Mark = noMark,
 ): Promise<Step[]> {
   const given = await from.readAll()
-  const steps = planTransfer(given, await to.readAll())
+  const stored = await to.readAll()
+  const steps = planTransfer(given, stored)
   if (dryRun) return steps
   refuseNewer(steps)
-  await transfer(given, steps, to, mark)
+  await transfer(given, stored, steps, to, mark)
   if (source === 'delete') {
     for (const key of given.keys()) {
       mark('migrate: before a deletion')

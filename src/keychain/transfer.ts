@@ -55,17 +55,17 @@ function isOfAnotherLife(now: Entry, entry: Entry): boolean {
 }
 
 /**
- * Puts items into a store as planned, `back` too: those come as a change after what is stored, so that neither `seq` nor the number of
- * a version ever goes back. Everything has been read back when it resolves. Done again it goes on where it was cut off.
+ * Puts items into a store as planned, `back` too: those come as a change after what is `stored`, so that neither `seq` nor the number
+ * of a version ever goes back. Everything has been read back when it resolves. Done again it goes on where it was cut off.
  * Throws what the store throws, and KEYCHAIN_UNAVAILABLE when it did not keep an item.
  */
 export async function transfer(
   given: Map<string, Secret>,
+  stored: Map<string, Secret>,
   steps: Step[],
   target: Items,
   mark: Mark = noMark,
 ): Promise<void> {
-  const stored = await target.readAll()
   const wanted = new Map<string, Secret>()
   for (const { key, do: act } of steps) {
     const [text, now] = [given.get(key), stored.get(key)]

@@ -55,7 +55,7 @@ test('whatever is put into whatever store, no seq shrinks, no version number com
   const property = fc.asyncProperty(contents('all'), contents('some'), async (given, stored) => {
     const items = await itemsOf(stored)
     const steps = planTransfer(given, stored)
-    await transfer(given, steps, items)
+    await transfer(given, stored, steps, items)
     const after = await items.readAll()
     assert.deepEqual([...after.keys()].sort(), [...new Set([...given.keys(), ...stored.keys()])].sort())
     for (const { key, do: act } of steps) {
@@ -80,7 +80,8 @@ test('what was put back over something newer is its content as a new change, wit
   const items = await itemsOf(
     new Map([[key, formatItem(key, { ...newer, versions: newer.versions.map((one) => ({ ...one, id: 'v5' })) })]]),
   )
-  await transfer(given, planTransfer(given, await items.readAll()), items)
+  const held = await items.readAll()
+  await transfer(given, held, planTransfer(given, held), items)
   const stored = await createKeychain(items).get(key)
   assert.deepEqual([stored?.seq, stored?.current, stored?.pending, stored?.versions.length], [8, 'v6', undefined, 1])
   assert.equal(passwordOf(stored), 'old')
@@ -161,10 +162,11 @@ test('what was stored in a keychain that was begun anew is not taken for older t
   const { versions, ...rest } = sample(key, 'of today')
   const anew = { ...rest, versions: versions.map((one) => ({ ...one, createdAt: '2027-01-01T00:00:00.000Z' })) }
   const target = await itemsOf(new Map([[key, formatItem(key, anew)]]))
-  const steps = planTransfer(given, await target.readAll())
+  const held = await target.readAll()
+  const steps = planTransfer(given, held)
   assert.deepEqual([steps[0]?.do, steps[0]?.has, steps[0]?.gets], ['back', 1, 9])
   assert.throws(() => refuseNewer(steps), { code: 'KEYCHAIN_NEWER', message: /seq 1 with a later password there, 9/ })
-  await transfer(given, steps, target)
+  await transfer(given, held, steps, target)
   const back = await createKeychain(target).get(key)
   assert.deepEqual([back?.seq, back?.current, passwordOf(back)], [10, 'v2', 'of last year'])
   const deletion = new Map([[key, formatTombstone(key, { seq: 9, version: 0 })]])
