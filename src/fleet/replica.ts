@@ -2,7 +2,9 @@ import { RegcreddError, toRegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
 import type { Keychain } from '../keychain/keychain.ts'
 import { credentialOf, type Entry, seqOf } from '../keychain/tombstone.ts'
-import { type Answer, type Fault, pauseAfter } from '../mirror/fault.ts'
+import { patiently } from '../mirror/applying.ts'
+import type { Answer, Fault } from '../mirror/fault.ts'
+import { createPool } from '../mirror/pool.ts'
 import type { CanonicalStore, FoundCanonical } from './canonical-store.ts'
 import { changeEntry, claim } from './change.ts'
 import { compareEntries, isSameEntry, isWithinReach, settlesFork } from './compare.ts'
@@ -58,13 +60,7 @@ export function createReplica(parts: ReplicaParts): Replica {
   const { key, store, keychain } = parts
   let state: ReplicaState = { standing: 'unknown', seq: undefined, fleetSeq: undefined, detail: undefined }
   let seen: string | undefined
-  let turn: Promise<unknown> = Promise.resolve()
-
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = turn.then(task)
-    turn = done.catch(() => undefined)
-    return done
-  }
+  const inTurn = createPool(1)
 
   function settle(next: ReplicaState): void {
     const isNews =
@@ -153,24 +149,13 @@ export function createReplica(parts: ReplicaParts): Replica {
     }
   }
 
-  /** Tries again as long as the fault is one that passes; a bounded number of times. */
-  async function patient<T>(attempt: () => Promise<Answer<T>>, signal: AbortSignal): Promise<Answer<T>> {
-    for (let tries = 1; ; tries += 1) {
-      const answer = await attempt()
-      if (answer.ok || signal.aborted) return answer
-      const pauseMs = pauseAfter(answer.fault, tries, parts.random())
-      if (pauseMs === undefined) return answer
-      await parts.sleep(pauseMs, signal).catch(() => undefined)
-    }
-  }
-
   async function updateNow(
     change: (stored: Credential | undefined) => Credential | undefined,
     signal: AbortSignal,
   ): Promise<Credential | undefined> {
     // What was sent last: a write whose answer got lost may have been done.
     let sent: Entry | undefined
-    const answer = await patient<Entry | undefined>(async () => {
+    const answer = await patiently<Entry | undefined>({ time: parts, signal }, async () => {
       const read = await store.read(key, signal)
       if (!read.ok) return read
       // A locked keychain is found out before anything is published.
@@ -197,7 +182,7 @@ export function createReplica(parts: ReplicaParts): Replica {
       sent = next
       const written = await publish(next, found, signal)
       return written.ok ? { ok: true, value: next } : written
-    }, signal)
+    })
     if (!answer.ok && !(sent !== undefined && (await isPublished(sent, signal)))) {
       if (signal.aborted) throw new RegcreddError('SHUTTING_DOWN')
       throw new RegcreddError('FLEET_UNAVAILABLE', answer.fault.detail)

@@ -18,7 +18,7 @@ export const NOTHING_READ: Read = { secret: undefined, account: () => undefined 
 
 /** Tries again as long as the fault is one that passes, with pauses; a bounded number of times. */
 export async function patiently<T>(
-  { time, signal }: Pick<Applying, 'time' | 'signal'>,
+  { time, signal }: { time: Pick<Time, 'sleep' | 'random'>; signal: AbortSignal },
   act: (attempt: number) => Promise<Answer<T>>,
 ): Promise<Answer<T>> {
   for (let attempt = 1; ; attempt += 1) {
