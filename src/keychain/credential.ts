@@ -15,7 +15,8 @@ export type Version = {
 }
 
 /** The states that move labels; what lies between them stands in the rotation's journal and can be found out anew. */
-export type RecordState = 'STAGED' | 'STUCK' | 'COMMITTED' | 'RETIRED' | 'ABORTED'
+export const RECORD_STATES = ['STAGED', 'STUCK', 'COMMITTED', 'RETIRED', 'ABORTED'] as const
+export type RecordState = (typeof RECORD_STATES)[number]
 
 /** How a new secret came to be. */
 export type RotationWay = 'provided' | 'generated' | 'rollback'

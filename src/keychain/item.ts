@@ -1,11 +1,10 @@
 import { RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
-import type { Credential, RecordState, RotationRecord, RotationWay, Version } from './credential.ts'
+import { type Credential, RECORD_STATES, type RotationRecord, type RotationWay, type Version } from './credential.ts'
 import { fault } from './faults.ts'
 
 const SCHEMA = 1
 const VERSION_ID = /^v[1-9][0-9]{0,15}$/
-const RECORD_STATES: readonly RecordState[] = ['STAGED', 'STUCK', 'COMMITTED', 'RETIRED', 'ABORTED']
 const WAYS: readonly RotationWay[] = ['provided', 'generated', 'rollback']
 
 /**

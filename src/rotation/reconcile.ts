@@ -1,8 +1,6 @@
-import type { RecordState, RotationRecord } from '../keychain/credential.ts'
+import { RECORD_STATES, type RecordState, type RotationRecord } from '../keychain/credential.ts'
 import { type ActParts, tell } from './act-journal.ts'
 import type { JournalRecord } from './journal-line.ts'
-
-const RECORD_STATES: readonly RecordState[] = ['STAGED', 'STUCK', 'COMMITTED', 'RETIRED', 'ABORTED']
 
 /** The acts that were begun and of which no end is known: their process died meanwhile. */
 export function openActs(records: JournalRecord[]): string[] {
