@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net'
+import { ipv6Groups } from '../ipv6-groups.ts'
 
 const WINDOW_MS = 60_000
 const FAILURES_PER_ADDRESS = 5
@@ -70,12 +71,6 @@ function longest(waitsMs: number[]): number | undefined {
 
 /** An IPv6 caller has a whole /64 to come from. */
 function sourceOf(address: string): string {
-  const bare = address.replace(/^::ffff:(?=\d+\.)/i, '')
-  if (!isIPv6(bare)) return bare
-  const [head = '', tail] = (bare.split('%')[0] ?? '').toLowerCase().split('::')
-  const groups = (half: string) => (half === '' ? [] : half.split(':'))
-  const first = groups(head)
-  const last = groups(tail ?? '')
-  const zeroes = tail === undefined ? [] : Array.from({ length: 8 - first.length - last.length }, () => '0')
-  return [...first, ...zeroes, ...last].slice(0, 4).join(':')
+  const bare = address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '')
+  return isIPv6(bare) ? ipv6Groups(bare).slice(0, 4).join(':') : bare
 }

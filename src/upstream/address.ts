@@ -1,6 +1,7 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net'
 import { RegcreddError } from '../errors.ts'
+import { ipv6Groups } from '../ipv6-groups.ts'
 
 /** IANA's special-purpose IPv4 registry, without what is globally reachable; multicast and the reserved rest. */
 const SPECIAL_IPV4 = [
@@ -108,14 +109,6 @@ function carriedIpv4(address: string): string | undefined {
   const head = groups.slice(0, 6).join(':')
   if (head === '0:0:0:0:0:ffff' || head === '64:ff9b:0:0:0:0') return dotted(groups[6], groups[7])
   return groups[0] === '2002' ? dotted(groups[1], groups[2]) : undefined
-}
-
-function ipv6Groups(address: string): string[] {
-  // The URL parser writes any spelling in one way: hexadecimal, without leading zeros, at most one `::`.
-  const [left = '', right] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const head = left === '' ? [] : left.split(':')
-  const tail = right === undefined || right === '' ? [] : right.split(':')
-  return [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail]
 }
 
 function dotted(high = '0', low = '0'): string {

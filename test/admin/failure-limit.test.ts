@@ -49,6 +49,9 @@ test('an IPv6 network of 64 bits is one address, and an IPv4 address is one in b
   assert.equal(failed('2001:db8:1:3::1'), undefined)
   assert.equal(times(5, '::ffff:10.0.0.9'), undefined)
   assert.ok(failed('10.0.0.9'))
+  // A link-local address comes with the interface that it was seen on.
+  assert.equal(times(5, 'fe80::1%eth0'), undefined)
+  assert.ok(failed('fe80::2%eth1'))
 })
 
 test('sixty failures of all addresses together hold all back, and memory does not grow with the addresses', () => {
