@@ -1,11 +1,10 @@
-import { createCipheriv, createDecipheriv, randomBytes, type ScryptOptions, scrypt } from 'node:crypto'
+import { randomBytes, type ScryptOptions, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import { RegcreddError } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { type Header, headerOf, type Kdf, parseBackupFile } from './backup-form.ts'
+import { decrypt, encrypt } from './sealed-file.ts'
 
-const CIPHER = 'aes-256-gcm'
-const TAG_SIZE_BYTES = 16
 const ENCRYPTION_KEY_SIZE_BYTES = 32
 const CHECK_SIZE_BYTES = 8
 /** 128 MiB and a third of a second for each guess: OWASP's first choice for scrypt. */
@@ -24,12 +23,9 @@ export async function sealBackup(
 ): Promise<string> {
   const kdf: Kdf = { ...KDF, salt: randomBytes(16).toString('base64') }
   const { encryption, check } = await keysOf(passphrase, kdf)
-  const nonce = randomBytes(12)
   const header: Header = { version: 2, createdAt, host, kdf, check }
-  const cipher = createCipheriv(CIPHER, encryption, nonce, { authTagLength: TAG_SIZE_BYTES })
-  cipher.setAAD(headerOf(header))
   const plain = JSON.stringify([...items].map(([key, text]) => [key, text.reveal()]))
-  const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  const { nonce, sealed } = encrypt(plain, encryption, headerOf(header))
   const file = {
     format: 'regcredd-backup',
     ...header,
@@ -44,15 +40,12 @@ export async function openBackup(
   text: string,
   passphrase: Secret,
 ): Promise<{ items: Map<string, Secret>; origin: BackupOrigin }> {
-  const { header, nonce, sealed } = parseBackupFile(text)
+  const { header, ...sealed } = parseBackupFile(text)
   const { encryption, check } = await keysOf(passphrase, header.kdf)
   if (check !== header.check) throw unreadable('it was made with another passphrase')
-  const decipher = createDecipheriv(CIPHER, encryption, nonce, { authTagLength: TAG_SIZE_BYTES })
-  decipher.setAAD(headerOf(header))
-  decipher.setAuthTag(sealed.subarray(-TAG_SIZE_BYTES))
   let plain: string
   try {
-    plain = Buffer.concat([decipher.update(sealed.subarray(0, -TAG_SIZE_BYTES)), decipher.final()]).toString('utf8')
+    plain = decrypt(sealed, encryption, headerOf(header))
   } catch (cause) {
     throw unreadable('it was damaged or changed by another hand', cause)
   }

@@ -1,4 +1,5 @@
 import { RegcreddError } from '../errors.ts'
+import { NONCE_SIZE_BYTES, type Sealed, TAG_SIZE_BYTES } from './sealed-file.ts'
 
 /** How the key of a backup comes from its passphrase (RFC 7914). `salt` is base64. */
 export type Kdf = { name: 'scrypt'; n: number; r: number; p: number; salt: string }
@@ -23,7 +24,7 @@ export function headerOf({ version, createdAt, host, kdf, check }: Header): Buff
 }
 
 /** Takes a backup apart; decrypts nothing. Throws BACKUP_UNREADABLE. */
-export function parseBackupFile(text: string): { header: Header; nonce: Buffer; sealed: Buffer } {
+export function parseBackupFile(text: string): Sealed & { header: Header } {
   const raw = parseObject(text)
   const { version, createdAt, host, check } = raw
   if (raw['format'] !== 'regcredd-backup' || typeof version !== 'number') throw refuse('it is no backup of regcredd')
@@ -31,7 +32,8 @@ export function parseBackupFile(text: string): { header: Header; nonce: Buffer; 
     throw refuse(`it is of format ${version}, which another version of regcredd wrote`)
   const [nonce, sealed] = [bytes(raw['nonce']), bytes(raw['sealed'])]
   const kdf = parseKdf(raw['kdf'])
-  if (typeof check !== 'string' || nonce?.length !== 12 || sealed === undefined || sealed.length < 16) throw damaged()
+  if (typeof check !== 'string') throw damaged()
+  if (nonce?.length !== NONCE_SIZE_BYTES || sealed === undefined || sealed.length < TAG_SIZE_BYTES) throw damaged()
   if (version === 1) return { header: { version, createdAt: undefined, host: undefined, kdf, check }, nonce, sealed }
   if (typeof createdAt !== 'string' || typeof host !== 'string') throw damaged()
   return { header: { version, createdAt, host, kdf, check }, nonce, sealed }

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
+import {
+  type CipherKey,
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
 import { fault } from './faults.ts'
 
 const FORMAT = 'regcredd-keychain'
@@ -8,8 +16,8 @@ const VERSION = 2
 const KEY_LABEL_VERSION = 1
 const CIPHER = 'aes-256-gcm'
 /** NIST SP 800-38D § 8.2.2: random nonces of 96 bits are safe for 2³² writes under one key. */
-const NONCE_SIZE_BYTES = 12
-const TAG_SIZE_BYTES = 16
+export const NONCE_SIZE_BYTES = 12
+export const TAG_SIZE_BYTES = 16
 const KEY_ID_SIZE_BYTES = 8
 
 /** The key of a sealed file. `id` tells keys apart and gives nothing away. */
@@ -27,10 +35,7 @@ export function deriveSealKey(master: Uint8Array): SealKey {
 
 /** Encrypts `plain` under a fresh nonce; gives the text of the file. The header, with the name of this host, is authenticated with it. */
 export function seal(plain: string, key: SealKey, host: string): string {
-  const nonce = randomBytes(NONCE_SIZE_BYTES)
-  const cipher = createCipheriv(CIPHER, key.encryption, nonce, { authTagLength: TAG_SIZE_BYTES })
-  cipher.setAAD(header({ version: VERSION, keyId: key.id, host }))
-  const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  const { nonce, sealed } = encrypt(plain, key.encryption, header({ version: VERSION, keyId: key.id, host }))
   const file = {
     format: FORMAT,
     version: VERSION,
@@ -56,19 +61,35 @@ export function unseal(text: string, keys: readonly SealKey[], path: string): { 
     const where = file.host === undefined ? '' : `of the host ${file.host}`
     throw fault('otherKey', { path, sealedWith: file.keyId, where, configured: keys.map(({ id }) => id).join(', ') })
   }
-  const decipher = createDecipheriv(CIPHER, key.encryption, file.nonce, { authTagLength: TAG_SIZE_BYTES })
-  decipher.setAAD(header(file))
-  decipher.setAuthTag(file.sealed.subarray(-TAG_SIZE_BYTES))
   try {
-    const opened = [decipher.update(file.sealed.subarray(0, -TAG_SIZE_BYTES)), decipher.final()]
-    return { plain: Buffer.concat(opened).toString('utf8'), keyId: file.keyId }
+    return { plain: decrypt(file, key.encryption, header(file)), keyId: file.keyId }
   } catch (cause) {
     throw fault('damaged', { path }, cause)
   }
 }
 
+/** What a fresh nonce and a key have made of a text; `sealed` ends with the tag. */
+export type Sealed = { nonce: Buffer; sealed: Buffer }
+
+/** Encrypts `plain` under a fresh nonce, and authenticates `aad` with it. */
+export function encrypt(plain: string, key: CipherKey, aad: Buffer): Sealed {
+  const nonce = randomBytes(NONCE_SIZE_BYTES)
+  const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_SIZE_BYTES })
+  cipher.setAAD(aad)
+  return { nonce, sealed: Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]) }
+}
+
+/** What `encrypt` was given. Throws what Node throws where the key is another, or anything was changed. */
+export function decrypt({ nonce, sealed }: Sealed, key: CipherKey, aad: Buffer): string {
+  const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_SIZE_BYTES })
+  decipher.setAAD(aad)
+  decipher.setAuthTag(sealed.subarray(-TAG_SIZE_BYTES))
+  const opened = [decipher.update(sealed.subarray(0, -TAG_SIZE_BYTES)), decipher.final()]
+  return Buffer.concat(opened).toString('utf8')
+}
+
 type Header = { version: number; keyId: string; host: string | undefined }
-type SealedFile = Header & { nonce: Buffer; sealed: Buffer }
+type SealedFile = Header & Sealed
 
 function parseFile(text: string): SealedFile | undefined {
   let raw: unknown
