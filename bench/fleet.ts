@@ -1,13 +1,12 @@
 // Measures when the nodes of a fleet have taken a rotation over: node bench/fleet.ts [--quick]
-import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createFleet, type Fleet } from '../src/fleet/fleet.ts'
 import { createSteadyMs } from '../src/fleet/steady.ts'
 import { createMemoryKeychain } from '../src/keychain/memory.ts'
-import { commit, replace, stage } from '../src/rotation/plan.ts'
-import { Secret } from '../src/secret.ts'
+import { actsBy } from '../test/fleet/acts.ts'
 import { eventually } from '../test/helpers/eventually.ts'
 import { startKubeApiserver } from '../test/helpers/kube-apiserver.ts'
+import { realTime } from '../test/mirror/rig.ts'
 import type { Measure } from './measure.ts'
 import { percentile } from './stats.ts'
 
@@ -33,12 +32,7 @@ async function measureFleet({ nodes: count, rotations }: { nodes: number; rotati
         fleet: { namespace: NAMESPACE, nodeLabels: {}, leaseSeconds: 15, heartbeatSeconds: 60 },
       },
       ...{ node, registries: [REGISTRY], keychain: createMemoryKeychain() },
-      time: {
-        now: () => new Date(),
-        sleep: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }),
-        random: Math.random,
-        steadyMs: createSteadyMs(),
-      },
+      time: { ...realTime, steadyMs: createSteadyMs() },
       onAdopted: (_key, entry) => {
         const id = 'credential' in entry ? entry.credential.current : undefined
         if (id !== undefined && current.get(index)?.id !== id) current.set(index, { id, atMs: performance.now() })
@@ -55,7 +49,6 @@ async function measureFleet({ nodes: count, rotations }: { nodes: number; rotati
   }
   const [first] = nodes
   if (first === undefined) return []
-  const login = (password: string) => ({ username: 'ci', secret: new Secret(password), email: undefined })
   const all = (id: string) =>
     eventually(
       'every node has taken it over',
@@ -63,18 +56,16 @@ async function measureFleet({ nodes: count, rotations }: { nodes: number; rotati
       LIMIT_MS,
     )
   const versionId = (version: number) => `v${version}`
-  await first.update(REGISTRY, (stored) => replace(stored, REGISTRY, login('first'), new Date()))
+  const acts = actsBy(first.update, REGISTRY)
+  await acts.login('first')
   await all(versionId(1))
 
   const seconds: number[] = []
   for (let rotation = 1; rotation <= rotations; rotation += 1) {
     const id = `r${rotation}`
-    const asked = { idempotencyKey: undefined, bodyHash: undefined, deadline: new Date(Date.now() + 60_000) }
-    await first.update(REGISTRY, (stored) =>
-      stage(stored, { rotationId: id, login: login(`p${rotation}`), now: new Date(), ...asked }),
-    )
+    await acts.stage(`p${rotation}`, id)
     const beganAtMs = performance.now()
-    await first.update(REGISTRY, (stored) => commit(stored, id, new Date()))
+    await acts.commit(id)
     await all(versionId(rotation + 1))
     for (const [index, { atMs }] of current) if (index !== 0) seconds.push((atMs - beganAtMs) / 1_000)
   }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { RegcreddError } from '../../src/errors.ts'
 import { createReplica } from '../../src/fleet/replica.ts'
-import { versionOf } from '../../src/keychain/credential.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { admin, createBench, ended, KEY, login, newPassword } from '../rotation/kit.ts'
+import { passwordsIn, refusedWith } from './acts.ts'
 import { createFakeStore } from './fake-store.ts'
 
 const signal = new AbortController().signal
@@ -46,10 +45,7 @@ function createNode(t: TestContext, store: Store, node: string, keychain = creat
     others,
     items: keychain,
     follow: () => replica.sync(signal),
-    password: async (label: 'current' | 'pending' | 'previous') => {
-      const stored = await keychain.get(KEY)
-      return stored && versionOf(stored, label)?.secret.reveal()
-    },
+    password: passwordsIn(keychain, KEY),
   }
 }
 
@@ -61,7 +57,6 @@ async function loggedIn(t: TestContext) {
   return { store, a, b }
 }
 
-const refusedWith = (code: string) => (thrown: unknown) => thrown instanceof RegcreddError && thrown.code === code
 const settled = async () => {
   for (let turn = 0; turn < 50; turn += 1) await setImmediate()
 }

@@ -3,12 +3,11 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { RegcreddError } from '../../src/errors.ts'
 import { createReplica } from '../../src/fleet/replica.ts'
-import { versionOf } from '../../src/keychain/credential.ts'
 import type { Keychain } from '../../src/keychain/keychain.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
 import { type Entry, seqOf } from '../../src/keychain/tombstone.ts'
-import { abort, commit, remove, replace, stage } from '../../src/rotation/plan.ts'
-import { Secret } from '../../src/secret.ts'
+import { abort, remove, replace } from '../../src/rotation/plan.ts'
+import { actsBy, loginOf, passwordsIn, refusedWith } from './acts.ts'
 import { createFakeStore, type Fate } from './fake-store.ts'
 
 const KEY = 'registry.corp.example'
@@ -33,34 +32,13 @@ function createNode(store: Store, node: string, keychain: Keychain = createMemor
     ...replica,
     keychain,
     adopted,
-    login: (password: string) => change((stored) => replace(stored, KEY, loginOf(password), new Date())),
+    ...actsBy((_key, act) => change(act), KEY),
     logout: () => change(remove),
-    stage: (password: string, rotationId: string) =>
-      change((stored) =>
-        stage(stored, {
-          rotationId,
-          login: loginOf(password),
-          deadline: new Date(Date.now() + 60_000),
-          idempotencyKey: undefined,
-          bodyHash: undefined,
-          now: new Date(),
-        }),
-      ),
-    commit: (rotationId: string) => change((stored) => commit(stored, rotationId, new Date())),
     abort: (rotationId: string) => change((stored) => abort(stored, rotationId, 'ROTATION_ABORTED', new Date())),
     follow: () => replica.sync(signal),
-    async password(label: 'current' | 'pending' | 'previous' = 'current') {
-      const stored = await keychain.get(KEY)
-      return stored && versionOf(stored, label)?.secret.reveal()
-    },
+    password: passwordsIn(keychain, KEY),
   }
 }
-
-function loginOf(password: string) {
-  return { username: 'ci', secret: new Secret(password), email: undefined }
-}
-
-const refusedWith = (code: string) => (thrown: unknown) => thrown instanceof RegcreddError && thrown.code === code
 
 test('what one node does another takes over: login, PENDING, commit, logout, and a login after it', async () => {
   const store = createFakeStore(KEY)

@@ -1,26 +1,17 @@
 import type { TestContext } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import { createFleet, type FleetParts } from '../../src/fleet/fleet.ts'
 import type { ReplicaState } from '../../src/fleet/replica.ts'
 import { createSteadyMs } from '../../src/fleet/steady.ts'
-import { versionOf } from '../../src/keychain/credential.ts'
 import type { Keychain } from '../../src/keychain/keychain.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
-import { commit, replace, stage } from '../../src/rotation/plan.ts'
-import { Secret } from '../../src/secret.ts'
+import { entryOf, realTime } from '../mirror/rig.ts'
+import { actsBy, passwordsIn } from './acts.ts'
 
 export const KEY = 'registry.corp.example'
 export const SYSTEM = 'regcredd-system'
 
 /** Nobody writes it here: what has one stands for election. */
-const MIRROR = {
-  registries: [KEY],
-  namespaces: ['team-a'],
-  exceptNamespaces: [],
-  secretName: 'regcred',
-  serviceAccounts: [],
-  adopt: false,
-}
+const MIRROR = entryOf({ registries: [KEY], namespaces: ['team-a'] })
 
 type FleetSection = FleetParts['config']['fleet']
 
@@ -61,9 +52,8 @@ export function createNode(t: TestContext, options: RigOptions) {
     registries: options.registries ?? [KEY],
     keychain,
     time: {
+      ...realTime,
       now: () => new Date(Date.now() + (options.skewMs ?? 0)),
-      sleep: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }),
-      random: Math.random,
       steadyMs: createSteadyMs(),
     },
     onAdopted: (key) => adopted.push(key),
@@ -87,29 +77,9 @@ export function createNode(t: TestContext, options: RigOptions) {
     adopted,
     standings,
     leads,
-    login: (password: string, key = KEY) =>
-      fleet.update(key, (stored) => replace(stored, key, loginOf(password), new Date())),
-    stage: (password: string, rotationId: string, key = KEY) =>
-      fleet.update(key, (stored) =>
-        stage(stored, {
-          rotationId,
-          login: loginOf(password),
-          deadline: new Date(Date.now() + 60_000),
-          idempotencyKey: undefined,
-          bodyHash: undefined,
-          now: new Date(),
-        }),
-      ),
-    commit: (rotationId: string, key = KEY) => fleet.update(key, (stored) => commit(stored, rotationId, new Date())),
-    async password(label: 'current' | 'pending' | 'previous' = 'current', key = KEY) {
-      const stored = await keychain.get(key)
-      return stored && versionOf(stored, label)?.secret.reveal()
-    },
+    ...actsBy(fleet.update, KEY),
+    password: passwordsIn(keychain, KEY),
     state: async () => (await fleet.report(AbortSignal.timeout(10_000))).credentials[0],
     nodes: async () => (await fleet.report(AbortSignal.timeout(10_000))).nodes,
   }
-}
-
-function loginOf(password: string) {
-  return { username: 'ci', secret: new Secret(password), email: undefined }
 }
