@@ -51,7 +51,8 @@ export function isCidr(text: string): boolean {
   return prefix <= bits.length && !bits.slice(prefix).includes('1')
 }
 
-function familyOf(address: string): 'ipv4' | 'ipv6' {
+/** The family of an IP literal, as BlockList names it. */
+export function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIPv6(address) ? 'ipv6' : 'ipv4'
 }
 

@@ -1,11 +1,12 @@
-import { BlockList, isIP, isIPv4 } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { portOf, withoutBrackets } from '../registry/origin.ts'
+import { familyOf } from './address.ts'
 
 /** One entry of NO_PROXY; `port` is undefined for all ports. */
 export type NoProxyRule =
   | { what: 'all' }
   | { what: 'name'; name: string; isSelfMeant: boolean; port: number | undefined }
-  | { what: 'range'; address: string; prefix: number; port: number | undefined }
+  | { what: 'range'; range: BlockList; port: number | undefined }
 
 const MAX_NAME_LENGTH = 253
 /** Underscores are no part of a host name, yet names of services have them. */
@@ -50,7 +51,7 @@ export function isExcepted(url: URL, rules: readonly NoProxyRule[]): boolean {
   return rules.some((rule) => {
     if (rule.what === 'all') return true
     if (rule.port !== undefined && rule.port !== port) return false
-    if (rule.what === 'range') return isIP(host) !== 0 && isInRange(host, rule)
+    if (rule.what === 'range') return isIP(host) !== 0 && rule.range.check(host, familyOf(host))
     return host.endsWith(`.${rule.name}`) || (rule.isSelfMeant && host === rule.name)
   })
 }
@@ -59,15 +60,7 @@ function rangeOf(address: string, prefix: number | undefined, port: number | und
   const family = isIP(address)
   const bits = family === 4 ? 32 : 128
   if (family === 0 || (prefix ?? 0) > bits) return undefined
-  return { what: 'range', address, prefix: prefix ?? bits, port }
-}
-
-function isInRange(host: string, { address, prefix }: { address: string; prefix: number }): boolean {
-  const list = new BlockList()
-  list.addSubnet(address, prefix, familyOf(address))
-  return list.check(host, familyOf(host))
-}
-
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIPv4(address) ? 'ipv4' : 'ipv6'
+  const range = new BlockList()
+  range.addSubnet(address, prefix ?? bits, familyOf(address))
+  return { what: 'range', range, port }
 }

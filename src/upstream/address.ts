@@ -1,5 +1,6 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net'
+import { familyOf } from '../config/address.ts'
 import { RegcreddError } from '../errors.ts'
 import { ipv6Groups } from '../ipv6-groups.ts'
 
@@ -94,13 +95,13 @@ function ranges(texts: string[]): BlockList {
     if (isIP(address) === 0 || length > bits) {
       throw new RegcreddError('CONFIG_INVALID', 'allowAddresses holds something that is no address range')
     }
-    list.addSubnet(address, length, bits === 32 ? 'ipv4' : 'ipv6')
+    list.addSubnet(address, length, familyOf(address))
   }
   return list
 }
 
 function isIn(list: BlockList, address: string): boolean {
-  return list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+  return list.check(address, familyOf(address))
 }
 
 /** The IPv4 address within `::ffff:0:0/96` (RFC 4291), `64:ff9b::/96` (RFC 6052) or `2002::/16` (RFC 3056). */
