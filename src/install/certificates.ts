@@ -1,5 +1,5 @@
 import type { ListedRegistry } from '../config/config.ts'
-import type { OwnFile, Setting } from './client-plan.ts'
+import { type OwnFile, pulledBy, type Setting } from './client-plan.ts'
 
 /** Where a client reads what it needs to speak TLS with the daemon. */
 export type CertificatePaths = { ca: string; cert: string; key: string }
@@ -10,8 +10,8 @@ export function certificatePaths(folder: string): CertificatePaths {
 }
 
 /** Whether a pull of any of these registries must show a client certificate. */
-export function needsCertificate({ proxy }: Setting, registries: readonly ListedRegistry[]): boolean {
-  return registries.some(({ callers }) => (callers ?? proxy.callers) === 'mtls')
+export function needsCertificate(setting: Setting, registries: readonly ListedRegistry[]): boolean {
+  return pulledBy('mtls', setting, registries).length > 0
 }
 
 /** None where the daemon speaks plain HTTP; the certificate only where one must be shown. */

@@ -39,14 +39,18 @@ export function proxyUrl(setting: Setting): string {
   return `${setting.proxy.tls === undefined ? 'http' : 'https'}://${proxyHost(setting)}`
 }
 
-/** Whether a pull of any of these registries must show the caller token. */
-export function needsToken({ proxy }: Setting, registries: readonly ListedRegistry[]): boolean {
-  return registries.some(({ callers }) => (callers ?? proxy.callers) === 'token')
+/** Those of these registries that ask this of who pulls; of `pull-secret`, to show the very credential that is lent. */
+export function pulledBy(
+  mode: Config['proxy']['callers'],
+  { proxy }: Setting,
+  registries: readonly ListedRegistry[],
+): ListedRegistry[] {
+  return registries.filter(({ callers }) => (callers ?? proxy.callers) === mode)
 }
 
-/** Those that are pulled by showing the very credential that is lent (`callers: "pull-secret"`). */
-export function byPullSecret({ registries, proxy }: Setting): ListedRegistry[] {
-  return registries.filter(({ callers }) => (callers ?? proxy.callers) === 'pull-secret')
+/** Whether a pull of any of these registries must show the caller token. */
+export function needsToken(setting: Setting, registries: readonly ListedRegistry[]): boolean {
+  return pulledBy('token', setting, registries).length > 0
 }
 
 export function failOver(registry: string, next: string | undefined): FailOver {

@@ -1,7 +1,7 @@
 import type { ListedRegistry } from '../config/config.ts'
 import { CALLER_TOKEN, CALLER_TOKEN_BASIC } from './caller-token.ts'
 import { certificatePaths, needsCertificate, ownFiles } from './certificates.ts'
-import { byPullSecret, type ClientPlan, failOver, needsToken, proxyUrl, type Setting } from './client-plan.ts'
+import { type ClientPlan, failOver, needsToken, proxyUrl, pulledBy, type Setting } from './client-plan.ts'
 
 const CERTS_DIR = '/etc/containerd/certs.d'
 const CERTIFICATES = certificatePaths('/etc/regcredd/client')
@@ -73,8 +73,8 @@ function hostTable(setting: Setting, entries: ListedRegistry[], header: string |
  * Sent on to a store, containerd takes every header of this file along but Authorization. The daemon relays no redirect to who shows our own
  * header, so where redirects are to be relayed the token stands in the other; there it would be taken for a pull secret where one is asked for.
  */
-function tokenHeader({ proxy }: Setting, entries: ListedRegistry[]): string {
-  const isAuthorizationFree = byPullSecret({ proxy, registries: entries }).length === 0
+function tokenHeader(setting: Setting, entries: ListedRegistry[]): string {
+  const isAuthorizationFree = pulledBy('pull-secret', setting, entries).length === 0
   return isAuthorizationFree && entries.some(({ redirects }) => redirects === 'relay')
     ? `Authorization = [${quote(`Basic ${CALLER_TOKEN_BASIC}`)}]`
     : `${TOKEN_HEADER} = [${quote(CALLER_TOKEN)}]`

@@ -2,13 +2,13 @@ import type { ListedRegistry } from '../config/config.ts'
 import { CALLER_TOKEN_BASIC } from './caller-token.ts'
 import { certificatePaths, ownFiles } from './certificates.ts'
 import {
-  byPullSecret,
   type Client,
   type ClientFile,
   type ClientPlan,
   failOver,
   needsToken,
   proxyHost,
+  pulledBy,
   type Setting,
 } from './client-plan.ts'
 import { quote } from './hosts-toml.ts'
@@ -31,7 +31,7 @@ export function planContainersTools(client: Client, setting: Setting): ClientPla
     ),
     notes: [
       ...(client === 'cri-o' ? ['CRI-O reads them anew after SIGHUP (systemctl reload crio).'] : []),
-      ...byPullSecret(setting).map(
+      ...pulledBy('pull-secret', setting, setting.registries).map(
         ({ name }) => `${name} wants its own credential shown: log in at ${proxyHost(setting)}/${name} with it.`,
       ),
       ...setting.registries.flatMap(caNote),
