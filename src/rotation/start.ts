@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { RegcreddError } from '../errors.ts'
 import type { RotationRecord } from '../keychain/credential.ts'
 import { journalled } from './act-journal.ts'
-import { audited } from './acts.ts'
 import type { RotationParts } from './parts.ts'
 import { findRotation, refuseWhileActive } from './plan.ts'
+import { act } from './run.ts'
 import { repeated, type StartRequest, sameRequest, stageRequest } from './start-request.ts'
 
 /**
@@ -21,10 +21,9 @@ export async function startRotation(
   const policy = parts.policyOf(key)
   if (request.secret === undefined && policy.hook === undefined) throw new RegcreddError('HOOK_NOT_CONFIGURED')
   const id = randomUUID()
-  const act = { actor: request.actor, action: 'rotation.start' as const, target: key, detail: { rotation: id } }
-  return audited(
-    parts.onAct,
-    act,
+  return act(
+    { parts, key, id },
+    { action: 'rotation.start', actor: request.actor },
     async () => {
       const now = await parts.keychain.get(key)
       const earlier = repeated(now, request) && now && sameRequest(now, request)
