@@ -162,10 +162,6 @@ export class Audit {
 
   #write(event: AuditEvent, mustSucceed: boolean): void {
     this.#writeWaiting()
-    this.#writeNow(event, mustSucceed)
-  }
-
-  #writeNow(event: AuditEvent, mustSucceed: boolean): void {
     try {
       this.#settle()
       this.#append([event])
