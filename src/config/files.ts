@@ -18,10 +18,15 @@ export function readCertificates(path: string, at: string, readFile: ReadFile, r
     report(at, 'holds a private key', 'only certificates belong there')
     return undefined
   }
-  const certificates = text.match(CERTIFICATE) ?? []
+  const certificates = pemCertificates(text)
   if (certificates.length > 0 && certificates.every(isCertificate)) return text
   report(at, 'is no PEM file of certificates', 'it must hold lines of -----BEGIN CERTIFICATE-----')
   return undefined
+}
+
+/** The certificates in a PEM text, each by itself and not parsed. */
+export function pemCertificates(text: string): string[] {
+  return text.match(CERTIFICATE) ?? []
 }
 
 /** Reads a file, or reports why it cannot be read. */

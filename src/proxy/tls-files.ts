@@ -1,6 +1,7 @@
 import { constants, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { ListenAddress, ProxyTls } from '../config/config.ts'
+import { pemCertificates } from '../config/files.ts'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { type Followed, followFiles } from '../followed-files.ts'
 import { contextOptions as contextOfPair, readKey, readPem, type Validity } from '../key-pair.ts'
@@ -8,7 +9,6 @@ import type { Secret } from '../secret.ts'
 import { readCrlTimes } from './crl-times.ts'
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 const CRLS = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g
 
 /** Something that stops to be good at a time: what it is, as its key in the configuration, and since when it is good. */
@@ -96,7 +96,7 @@ export function contextOptions({ ca, crls, ...pair }: TlsMaterial): SecureContex
 
 function certificatesIn(key: keyof ProxyTls, path: string, text: string): X509Certificate[] {
   try {
-    const found = (text.match(CERTIFICATES) ?? []).map((pem) => new X509Certificate(pem))
+    const found = pemCertificates(text).map((pem) => new X509Certificate(pem))
     if (found.length > 0) return found
   } catch (cause) {
     throw bad(key, path, 'holds a certificate that cannot be read', cause)
