@@ -1,6 +1,6 @@
 import type { Fault } from '../mirror/fault.ts'
 import { createFollower } from '../mirror/follow.ts'
-import { spread } from '../mirror/keep-up.ts'
+import { pauseAfterFault, spread } from '../mirror/keep-up.ts'
 import type { Lists } from '../mirror/lists.ts'
 import { secretNameOf } from './names.ts'
 import type { Replica } from './replica.ts'
@@ -8,7 +8,6 @@ import type { Time } from './time.ts'
 
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
-const LONGEST_ASKED_MS = 600_000
 
 /**
  * Keeps one replica in step: at every change that the watch tells of, after faults with growing pauses, and from time to time all the same. Runs until the
@@ -66,11 +65,13 @@ export async function keepSynced(
       wake = new AbortController()
       const met = await once()
       failures = met === undefined ? 0 : failures + 1
-      const askedMs = met === undefined || met === 'keychain' ? 0 : Math.min(met.retryAfterMs ?? 0, LONGEST_ASKED_MS)
-      const retryMs = Math.max(Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MS), askedMs)
+      const retryMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MS)
       // Whatever came while it was being read is read again at once; but not in a hot loop where it fails.
       if (met !== undefined) wake = new AbortController()
-      const pauseMs = spread(met === undefined ? parts.resyncMs : retryMs, time.random())
+      const pauseMs =
+        met === undefined
+          ? spread(parts.resyncMs, time.random())
+          : pauseAfterFault(retryMs, met === 'keychain' ? undefined : met, time.random())
       await time.sleep(pauseMs, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
     }
   }

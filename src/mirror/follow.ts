@@ -1,5 +1,5 @@
 import { type Fault, fault } from './fault.ts'
-import { spread } from './keep-up.ts'
+import { pauseAfterFault } from './keep-up.ts'
 import type { Lists } from './lists.ts'
 import type { Meta, Subject } from './objects.ts'
 import type { Time } from './time.ts'
@@ -7,7 +7,6 @@ import type { Time } from './time.ts'
 const FIRST_PAUSE_MS = 100
 const SECOND_PAUSE_MS = 1_000
 const LAST_PAUSE_MS = 30_000
-const LONGEST_ASKED_MS = 600_000
 /** A watch that ends sooner counts as a failure, so that one that is cut again and again is not opened in a hot loop. */
 const SHORT_LIFE_MS = 5_000
 
@@ -113,9 +112,7 @@ export function createFollower(options: {
   async function pause(met: Fault | undefined, signal: AbortSignal): Promise<void> {
     const ownMs =
       failures <= 1 ? FIRST_PAUSE_MS : Math.min(SECOND_PAUSE_MS * 2 ** Math.min(failures - 2, 10), LAST_PAUSE_MS)
-    const askedMs = Math.min(met?.retryAfterMs ?? 0, LONGEST_ASKED_MS)
-    const durationMs = Math.max(spread(ownMs, time.random()), askedMs)
-    await time.sleep(durationMs, signal).catch(() => undefined)
+    await time.sleep(pauseAfterFault(ownMs, met, time.random()), signal).catch(() => undefined)
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Applied } from './apply.ts'
+import type { Fault } from './fault.ts'
 import type { Time } from './time.ts'
 
 const FIRST_RETRY_MS = 1_000
@@ -61,8 +62,8 @@ export function keepUp<T extends Retry>(options: {
       one.failures = fault === undefined ? 0 : one.failures + 1
       one.retryAtMs = undefined
       if (fault === undefined) return
-      const pauseMs = spread(Math.min(FIRST_RETRY_MS * 2 ** (one.failures - 1), LAST_RETRY_MS), time.random())
-      wait(one, Math.max(pauseMs, Math.min(fault.retryAfterMs ?? 0, LONGEST_ASKED_MS)))
+      const ownMs = Math.min(FIRST_RETRY_MS * 2 ** (one.failures - 1), LAST_RETRY_MS)
+      wait(one, pauseAfterFault(ownMs, fault, time.random()))
     },
     wait,
     ended: () => loop,
@@ -77,4 +78,9 @@ function isDue(atMs: number | undefined, nowMs: number, longestMs: number): bool
 /** Three quarters to five quarters, so that the nodes of a cluster do not all come at once. */
 export function spread(durationMs: number, random: number): number {
   return Math.ceil(durationMs * (0.75 + random / 2))
+}
+
+/** Our own pause, spread; a longer one where the server asks for it, which is kept in full. */
+export function pauseAfterFault(ownMs: number, fault: Fault | undefined, random: number): number {
+  return Math.max(spread(ownMs, random), Math.min(fault?.retryAfterMs ?? 0, LONGEST_ASKED_MS))
 }

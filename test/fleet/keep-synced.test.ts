@@ -9,9 +9,9 @@ import { createSimulation } from './simulation.ts'
 const ATTEMPT_MS = 200
 
 /** One replica each of whose attempts takes 200 ms and ends as `met` says; the cluster tells of a change when `tell` is called. */
-function keepOne(met: (attempt: number) => Fault | undefined) {
+function keepOne(met: () => Fault | undefined, random = 0.5) {
   const simulation = createSimulation()
-  const { time } = simulation.clockOf({})
+  const { time } = simulation.clockOf({ random: () => random })
   const ending = new AbortController()
   const attempts: number[] = []
   let version = 1
@@ -41,7 +41,7 @@ function keepOne(met: (attempt: number) => Fault | undefined) {
         async sync(signal) {
           attempts.push(simulation.nowMs())
           await time.sleep(ATTEMPT_MS, signal)
-          return met(attempts.length)
+          return met()
         },
         update: async () => undefined,
       },
@@ -88,6 +88,13 @@ test('news during the pause after a fault ends it', async () => {
   await one.pass(300)
   await one.tell()
   assert.deepEqual(one.attempts, [0, 300])
+  await one.end()
+})
+
+test('a pause that the API server asks for is kept in full', async () => {
+  const one = keepOne(() => ({ ...fault('throttled', 'patience'), retryAfterMs: 60_000 }), 0)
+  await one.pass(130_000)
+  assert.deepEqual(one.attempts, [0, 60_200, 120_400])
   await one.end()
 })
 
