@@ -1,38 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startFakeCluster } from './fake-cluster.ts'
-import { createRig, until } from './rig.ts'
+import { countBusiest, rigOn } from './kit.ts'
+import { until } from './rig.ts'
 
-const REGISTRY = 'registry.corp.example'
 const COUNT = 40
 const LARGE = Buffer.alloc(700_000, 'x').toString('base64')
 
 test("tenants' Secrets that are as large as can be are read a few at one time, and hold nobody up", async (t) => {
-  const cluster = await startFakeCluster()
-  for (let n = 0; n < COUNT; n += 1) {
-    const metadata = { name: 'regcred', namespace: `team-${n}`, annotations: { any: LARGE.slice(0, 250_000) } }
-    cluster.setNamespace(metadata.namespace)
+  const namespaces = Array.from({ length: COUNT }, (_, n) => `team-${n}`)
+  const { cluster, rig } = await rigOn(t, { namespaces: [...namespaces, 'team-last'] })
+  for (const namespace of namespaces) {
+    const metadata = { name: 'regcred', namespace, annotations: { any: LARGE.slice(0, 250_000) } }
     cluster.store('secrets', { metadata, type: 'Opaque', data: { x: LARGE } })
   }
-  cluster.setNamespace('team-last')
-  const mirrors = [{ registries: [REGISTRY], namespaces: ['team-*'] }]
-  const rig = createRig({ kubeconfig: cluster.kubeconfig, mirrors })
-  t.after(async () => {
-    await rig.close()
-    await cluster.close()
-  })
-  rig.store(REGISTRY, 'one')
-  let busy = 0
-  let busiest = 0
-  cluster.setFault(({ method, path }, answer) => {
-    if (method !== 'GET' || !path.endsWith('/secrets/regcred')) return false
-    busy += 1
-    busiest = Math.max(busiest, busy)
-    answer.on('close', () => {
-      busy -= 1
-    })
-    return false
-  })
+  const busiest = countBusiest(cluster, ({ method, path }) => method === 'GET' && path.endsWith('/secrets/regcred'))
   rig.start()
   await until(() => rig.results().length === COUNT + 1, 60_000)
   const outcomes = rig.results().map(({ outcome }) => outcome)
@@ -43,5 +24,5 @@ test("tenants' Secrets that are as large as can be are read a few at one time, a
   assert.ok(limits.includes(100) && limits.some((limit) => limit <= 13), `${limits}`)
   // Those that were too large to be held until their turn came were read in their turn.
   const single = new Set(cluster.calls.flatMap(({ path }) => (/\/secrets\/regcred$/.test(path) ? path : [])))
-  assert.deepEqual([single.size, busiest <= 8], [COUNT, true], `${busiest} at one time`)
+  assert.deepEqual([single.size, busiest() <= 8], [COUNT, true], `${busiest()} at one time`)
 })

@@ -4,6 +4,7 @@ import type { Credential } from '../../src/keychain/credential.ts'
 import { createMirror, type MirrorRoom, type MirrorStatus } from '../../src/mirror/mirror.ts'
 import type { MirrorEntry } from '../../src/mirror/selection.ts'
 import type { Time } from '../../src/mirror/time.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { credentialOf } from './credentials.ts'
 
 type Kubernetes = NonNullable<Config['kubernetes']>
@@ -89,9 +90,5 @@ export function entryOf(entry: Mirrors[number]): MirrorEntry {
 
 /** Waits until `holds` does; fails after `withinMs`. */
 export async function until(holds: () => boolean | Promise<boolean>, withinMs: number): Promise<void> {
-  const deadline = Date.now() + withinMs
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${withinMs} ms`)
-    await setTimeout(20)
-  }
+  await eventually('what the test waits for', holds, withinMs)
 }

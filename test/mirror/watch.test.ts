@@ -1,32 +1,22 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { startFakeCluster } from './fake-cluster.ts'
 import { refuse } from './fake-kube-api.ts'
-import { createRig, realTime, until } from './rig.ts'
+import { type Cluster, REGISTRY, rigOn } from './kit.ts'
+import { realTime, until } from './rig.ts'
 
-const REGISTRY = 'registry.corp.example'
-
-async function rigOn(t: TestContext, options: Partial<Parameters<typeof createRig>[0]> = {}) {
-  const cluster = await startFakeCluster()
-  for (const name of ['team-a', 'named']) cluster.setNamespace(name)
-  const mirrors = [{ registries: [REGISTRY], namespaces: ['team-*'] }]
-  const rig = createRig({ kubeconfig: cluster.kubeconfig, mirrors, ...options })
-  rig.store(REGISTRY, 'one')
-  t.after(async () => {
-    await rig.close()
-    await cluster.close()
-  })
+/** A mirror that follows its cluster, where a namespace is matched and another one is not. */
+async function startedOn(t: TestContext, options: Parameters<typeof rigOn>[1] = {}) {
+  const { cluster, rig } = await rigOn(t, { namespaces: ['team-a', 'named'], ...options })
   rig.start()
   await until(() => !rig.stale() && cluster.watches() === 2, 5_000)
   return { cluster, rig }
 }
 
-const isMirrored = (cluster: Awaited<ReturnType<typeof startFakeCluster>>, namespace: string) =>
-  cluster.get('secrets', namespace, 'regcred') !== undefined
+const isMirrored = (cluster: Cluster, namespace: string) => cluster.get('secrets', namespace, 'regcred') !== undefined
 
 test('a watch that is cut is opened again at once, from where it was, and misses nothing', async (t) => {
-  const { cluster } = await rigOn(t)
+  const { cluster } = await startedOn(t)
   const lists = () => cluster.calls.filter(({ path, query }) => path === '/api/v1/namespaces' && !query.has('watch'))
   const before = lists().length
   cluster.cutWatches()
@@ -38,7 +28,7 @@ test('a watch that is cut is opened again at once, from where it was, and misses
 })
 
 test('a watch whose version is too old lists anew, and finds what came, changed and went meanwhile', async (t) => {
-  const { cluster, rig } = await rigOn(t)
+  const { cluster, rig } = await startedOn(t)
   cluster.setMute(true)
   cluster.setNamespace('team-b')
   cluster.removeNamespace('team-a')
@@ -50,7 +40,7 @@ test('a watch whose version is too old lists anew, and finds what came, changed 
 })
 
 test('a watch that has fallen silent is opened again over new connections, after a new list', async (t) => {
-  const { cluster, rig } = await rigOn(t, { silenceMs: 300 })
+  const { cluster, rig } = await startedOn(t, { silenceMs: 300 })
   cluster.setMute(true)
   cluster.setNamespace('team-b')
   cluster.setMute(false)
@@ -59,7 +49,7 @@ test('a watch that has fallen silent is opened again over new connections, after
 })
 
 test('what a watch has lost without a word is found by the list that follows after the interval of the resync', async (t) => {
-  const { cluster } = await rigOn(t, { resyncIntervalMs: 300 })
+  const { cluster } = await startedOn(t, { resyncIntervalMs: 300 })
   cluster.setMute(true)
   cluster.setNamespace('team-b')
   cluster.loseEvents()
@@ -70,7 +60,7 @@ test('what a watch has lost without a word is found by the list that follows aft
 })
 
 test('a page of a list that is refused with 410 begins the list anew', async (t) => {
-  const { cluster } = await rigOn(t)
+  const { cluster } = await startedOn(t)
   for (let n = 0; n < 600; n += 1) cluster.setNamespace(`other-${n}`)
   let refusals = 0
   cluster.setFault(({ path, query }, answer) => {
@@ -98,7 +88,7 @@ for (const [status, reason] of [
   [503, 'ServiceUnavailable'],
 ] as const) {
   test(`a watch that is refused with ${status} is tried again, and told of meanwhile`, async (t) => {
-    const { cluster, rig } = await rigOn(t)
+    const { cluster, rig } = await startedOn(t)
     cluster.setFault(({ query }, answer) => {
       if (!query.has('watch')) return false
       refuse(answer, status, { reason, message: 'canary' })
@@ -115,7 +105,7 @@ for (const [status, reason] of [
 }
 
 test('a 429 is waited out for as long as Retry-After says', async (t) => {
-  const { cluster } = await rigOn(t)
+  const { cluster } = await startedOn(t)
   const asked: number[] = []
   cluster.setFault(({ path, query }, answer) => {
     if (path !== '/api/v1/namespaces' || !query.has('watch')) return false
@@ -140,7 +130,7 @@ test('watches that are cut again and again are opened at growing intervals', asy
     },
     random: () => 0.5,
   }
-  const { cluster } = await rigOn(t, { time, silenceMs: 600_000, callTimeoutMs: 500_000 })
+  const { cluster } = await startedOn(t, { time, silenceMs: 600_000, callTimeoutMs: 500_000 })
   cluster.setFault(({ query }, answer) => {
     if (query.has('watch')) answer.destroy()
     return query.has('watch')
@@ -151,7 +141,7 @@ test('watches that are cut again and again are opened at growing intervals', asy
 })
 
 test('what stands in a line that is no event ends the watch, and it begins anew', async (t) => {
-  const { cluster, rig } = await rigOn(t)
+  const { cluster, rig } = await startedOn(t)
   let garbled = 0
   cluster.setFault(({ query }, answer) => {
     if (!query.has('watch') || garbled >= 3) return false
@@ -168,7 +158,7 @@ test('what stands in a line that is no event ends the watch, and it begins anew'
 })
 
 test('a namespace that goes away in mid-mirror is let go, without retries, and nothing is stale for it', async (t) => {
-  const { cluster, rig } = await rigOn(t)
+  const { cluster, rig } = await startedOn(t)
   cluster.setMute(true)
   cluster.setNamespace('team-b', {}, { deletionTimestamp: '2026-01-01T00:00:00Z' })
   cluster.setMute(false)
@@ -187,7 +177,7 @@ test('a namespace that was named, deleted and made anew gets its Secret within a
     { registries: [REGISTRY], namespaces: ['team-*'] },
     { registries: [REGISTRY], namespaces: ['named'] },
   ]
-  const { cluster } = await rigOn(t, { mirrors })
+  const { cluster } = await startedOn(t, { mirrors })
   await until(() => isMirrored(cluster, 'named'), 2_000)
   cluster.removeNamespace('named')
   await until(() => !isMirrored(cluster, 'named'), 2_000)
@@ -198,7 +188,7 @@ test('a namespace that was named, deleted and made anew gets its Secret within a
 })
 
 test('no right in one namespace stops that one alone', async (t) => {
-  const { cluster, rig } = await rigOn(t)
+  const { cluster, rig } = await startedOn(t)
   cluster.setFault(({ method, path }, answer) => {
     if (method === 'GET' || !path.includes('/team-b/')) return false
     refuse(answer, 403, { reason: 'Forbidden' })

@@ -2,29 +2,14 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
-import { startFakeCluster } from './fake-cluster.ts'
 import { refuse } from './fake-kube-api.ts'
+import { type Cluster, REGISTRY, rigOn, TEAMS } from './kit.ts'
 import { createRig, type Mirrors, until } from './rig.ts'
 
-const REGISTRY = 'registry.corp.example'
-const TEAMS: Mirrors = [{ registries: [REGISTRY], namespaces: ['team-*'], exceptNamespaces: ['team-x'] }]
-
-type Cluster = Awaited<ReturnType<typeof startFakeCluster>>
-
-async function rigOn(
-  t: TestContext,
-  options: Partial<Parameters<typeof createRig>[0]> & { namespaces?: string[] } = {},
-) {
-  const cluster = await startFakeCluster()
-  for (const name of options.namespaces ?? []) cluster.setNamespace(name)
-  const rig = createRig({ kubeconfig: cluster.kubeconfig, mirrors: TEAMS, ...options })
-  rig.store(REGISTRY, 'one')
-  t.after(async () => {
-    await rig.close()
-    await cluster.close()
-  })
-  return { cluster, rig }
-}
+/** The namespaces with a label. */
+const LABELLED: Mirrors = [
+  { registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } },
+]
 
 function passwordIn(cluster: Cluster, namespace: string, name = 'regcred'): string | undefined {
   const data = cluster.get('secrets', namespace, name)?.data?.['.dockerconfigjson']
@@ -34,6 +19,18 @@ function passwordIn(cluster: Cluster, namespace: string, name = 'regcred'): stri
 
 const pullSecrets = (cluster: Cluster, namespace: string, account = 'default') =>
   cluster.get('serviceaccounts', namespace, account)?.imagePullSecrets?.map(({ name }) => name)
+
+/** A Secret whose namespace has lost the label, and which is therefore deleted after that time. `uid`: what it had while it was wanted. */
+async function orphaned(t: TestContext, orphansAfterMs: number) {
+  const { cluster, rig } = await rigOn(t, { mirrors: LABELLED, kubernetes: { orphansAfterMs } })
+  cluster.setNamespace('a', { pull: 'yes' })
+  rig.start()
+  await until(() => passwordIn(cluster, 'a') === 'one', 5_000)
+  const uid = cluster.get('secrets', 'a', 'regcred')?.metadata.uid
+  cluster.setNamespace('a', {})
+  await until(() => rig.results()[0]?.outcome === 'orphan', 5_000)
+  return { cluster, rig, uid }
+}
 
 test('namespaces are found by pattern, those of the exceptions and of Kubernetes are left out', async (t) => {
   const { cluster, rig } = await rigOn(t, { namespaces: ['team-a', 'team-b', 'team-x', 'other'] })
@@ -62,7 +59,7 @@ test('a new namespace gets its Secret within a second', async (t) => {
 
 test('a namespace that gets the label gets the Secret, and one that loses it loses it after the time for orphans', async (t) => {
   const { cluster, rig } = await rigOn(t, {
-    mirrors: [{ registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } }],
+    mirrors: LABELLED,
     kubernetes: { orphansAfterMs: 300 },
   })
   cluster.setNamespace('a', { pull: 'no' })
@@ -81,16 +78,7 @@ test('a namespace that gets the label gets the Secret, and one that loses it los
 })
 
 test('an orphan that is wanted again in time is kept', async (t) => {
-  const { cluster, rig } = await rigOn(t, {
-    mirrors: [{ registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } }],
-    kubernetes: { orphansAfterMs: 60_000 },
-  })
-  cluster.setNamespace('a', { pull: 'yes' })
-  rig.start()
-  await until(() => passwordIn(cluster, 'a') === 'one', 5_000)
-  const uid = cluster.get('secrets', 'a', 'regcred')?.metadata.uid
-  cluster.setNamespace('a', {})
-  await until(() => rig.results()[0]?.outcome === 'orphan', 5_000)
+  const { cluster, rig, uid } = await orphaned(t, 60_000)
   cluster.setNamespace('a', { pull: 'yes' })
   await until(() => rig.results()[0]?.outcome === 'unchanged', 5_000)
   assert.equal(cluster.get('secrets', 'a', 'regcred')?.metadata.uid, uid)
@@ -98,15 +86,7 @@ test('an orphan that is wanted again in time is kept', async (t) => {
 })
 
 test('before an orphan is deleted its namespace is read again, and a label that came back keeps it', async (t) => {
-  const { cluster, rig } = await rigOn(t, {
-    mirrors: [{ registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } }],
-    kubernetes: { orphansAfterMs: 1_500 },
-  })
-  cluster.setNamespace('a', { pull: 'yes' })
-  rig.start()
-  await until(() => passwordIn(cluster, 'a') === 'one', 5_000)
-  cluster.setNamespace('a', {})
-  await until(() => rig.results()[0]?.outcome === 'orphan', 5_000)
+  const { cluster, rig } = await orphaned(t, 1_500)
   cluster.setMute(true)
   cluster.setNamespace('a', { pull: 'yes' })
   await until(() => rig.changes.at(-1)?.detail === 'it is wanted again', 5_000)
@@ -115,15 +95,7 @@ test('before an orphan is deleted its namespace is read again, and a label that 
 })
 
 test('an orphan that somebody took over while the watch was silent is left to him', async (t) => {
-  const { cluster, rig } = await rigOn(t, {
-    mirrors: [{ registries: [REGISTRY], namespaceSelector: { matchLabels: { pull: 'yes' }, matchExpressions: [] } }],
-    kubernetes: { orphansAfterMs: 1_500 },
-  })
-  cluster.setNamespace('a', { pull: 'yes' })
-  rig.start()
-  await until(() => passwordIn(cluster, 'a') === 'one', 5_000)
-  cluster.setNamespace('a', {})
-  await until(() => rig.results()[0]?.outcome === 'orphan', 5_000)
+  const { cluster, rig } = await orphaned(t, 1_500)
   cluster.setMute(true)
   const ours = cluster.get('secrets', 'a', 'regcred')
   assert.ok(ours !== undefined)
