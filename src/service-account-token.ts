@@ -1,5 +1,5 @@
 import { RegcreddError } from './errors.ts'
-import { replaceFile } from './keychain/replace-file.ts'
+import { replaceFile } from './replace-file.ts'
 import type { Secret } from './secret.ts'
 
 /** What the token of a ServiceAccount says of itself. It is not verified here: the API server does that. */

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { errnoOf, RegcreddError } from '../errors.ts'
-import { replaceFile, sweepLeftovers } from '../keychain/replace-file.ts'
+import { replaceFile, sweepLeftovers } from '../replace-file.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 

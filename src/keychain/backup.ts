@@ -1,10 +1,10 @@
 import { access, readFile } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from '../errors.ts'
+import { replaceFile } from '../replace-file.ts'
 import type { Secret } from '../secret.ts'
 import { openBackup, sealBackup } from './backup-file.ts'
 import type { Items } from './items.ts'
 import { type Mark, noMark } from './mark.ts'
-import { replaceFile } from './replace-file.ts'
 import { entryOrFault } from './tombstone.ts'
 import { planTransfer, refuseNewer, type Step, transfer } from './transfer.ts'
 

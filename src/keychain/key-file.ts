@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { errnoOf } from '../errors.ts'
+import { replaceFile } from '../replace-file.ts'
 import { Secret } from '../secret.ts'
 import { readCredential } from '../systemd/credentials.ts'
 import { atFileSystem, fault } from './faults.ts'
 import type { Mark } from './mark.ts'
-import { replaceFile } from './replace-file.ts'
 import { deriveSealKey, type SealKey } from './sealed-file.ts'
 
 const KEY_SIZE_BYTES = 32

@@ -1,8 +1,8 @@
+import { sweepLeftovers } from '../replace-file.ts'
 import { atFileSystem, fault } from './faults.ts'
 import { openFileItems } from './file.ts'
 import { findKey, firstKey, parseKeys, withNewKey, writeKeyFile } from './key-file.ts'
 import { type Mark, noMark } from './mark.ts'
-import { sweepLeftovers } from './replace-file.ts'
 
 export type Rekeyed = {
   credentials: number

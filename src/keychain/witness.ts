@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { replaceFile } from './replace-file.ts'
+import { replaceFile } from '../replace-file.ts'
 
 /**
  * Remembers over restarts that a keyring has held our list of items: gnome-keyring puts an empty keyring in the place of a file that

@@ -1,7 +1,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { createLocks } from '../keychain/locks.ts'
-import { replaceFile, sweepLeftovers } from '../keychain/replace-file.ts'
+import { replaceFile, sweepLeftovers } from '../replace-file.ts'
 import { type JournalEntry, type JournalRecord, scanJournal, toJournalLine } from './journal-line.ts'
 import { marked, type Pass } from './points.ts'
 

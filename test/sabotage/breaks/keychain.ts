@@ -131,7 +131,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'keychain: what root writes stays the daemon’s',
-    file: 'src/keychain/replace-file.ts',
+    file: 'src/replace-file.ts',
     line: 'if (owner !== undefined) await handle.chown(owner.uid, owner.gid)',
     instead: 'void owner',
     testFile: 'test/keychain/file.test.ts',
@@ -235,7 +235,7 @@ export const breaks: Break[] = [
   },
   {
     name: 'keychain: root follows no link of the daemon’s',
-    file: 'src/keychain/replace-file.ts',
+    file: 'src/replace-file.ts',
     line: 'if (owner !== undefined) await lchown(made, owner.uid, owner.gid)',
     instead: "if (owner !== undefined) await (await import('node:fs/promises')).chown(made, owner.uid, owner.gid)",
     testFile: 'test/keychain/file.test.ts',

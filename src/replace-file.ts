@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { lchown, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { errnoOf } from '../errors.ts'
-import { type Mark, noMark } from './mark.ts'
+import { errnoOf } from './errors.ts'
 
 /**
  * Puts `text` in the place of the file at `path`, mode 0600: after a crash or power cut at any time the old file or the new one
  * is there, whole. When the promise resolves, the new one is durable. Throws what the file system throws, and leaves no temporary file then.
+ * `mark` is called after each step.
  */
-export async function replaceFile(path: string, text: string, mark: Mark = noMark): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  mark: (point: string) => void = () => undefined,
+): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`
   try {
     await writeDurably(temporary, text, await ownerToBe(path))

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { replaceFile } from '../../src/keychain/replace-file.ts'
-import { tempFolder } from './temp-folder.ts'
+import { replaceFile } from '../src/replace-file.ts'
+import { tempFolder } from './keychain/temp-folder.ts'
 
 it('a replaced file has the new text and mode 0600, whatever the old one had', async (t) => {
   const folder = await tempFolder(t)
