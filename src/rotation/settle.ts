@@ -25,15 +25,14 @@ const NOTHING_SAID: Said = { pending: undefined, current: undefined, previous: u
  */
 export async function settle(run: Run, { isFresh }: { isFresh: boolean }): Promise<void> {
   const { parts, key, id, signal } = run
-  const first = await patiently(parts, key, id, () => readStaged(run), signal)
-  if (first === undefined) return
-  const pace = paceOf(run, first.record)
-  const hook = wayOf(first.record) === 'provided' ? undefined : parts.policyOf(key).hook
+  const read = () => patiently(parts, key, id, () => readStaged(run), signal)
+  let staged = await read()
+  if (staged === undefined) return
+  const pace = paceOf(run, staged.record)
+  const hook = wayOf(staged.record) === 'provided' ? undefined : parts.policyOf(key).hook
   let past: HookPast = pastOf(parts.journal.of(id))
   let said: Said = { ...NOTHING_SAID, ...(isFresh && hook !== undefined ? { pending: 'rejected' } : {}) }
-  for (let tries = 1; !signal.aborted; ) {
-    const staged = await patiently(parts, key, id, () => readStaged(run), signal)
-    if (staged === undefined) return
+  for (let tries = 1; staged !== undefined && !signal.aborted; staged = await read()) {
     // Taken before the question: whatever is asked at or after the deadline was the last try.
     const isPastDeadline = pace.leftMs() <= 0
     const move = nextMove({ ...said, ...past, hasHook: hook !== undefined, isPastDeadline })
