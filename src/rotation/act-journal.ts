@@ -1,17 +1,13 @@
 import { RegcreddError, toRegcreddError } from '../errors.ts'
-import type { Journal } from './journal.ts'
-import { marked, type Pass } from './points.ts'
+import type { RotationParts } from './parts.ts'
+import { marked } from './points.ts'
 import { reachedStates } from './reached.ts'
 import type { RotationState } from './state.ts'
 
 /** The rotation that a record is of. */
 export type Subject = { key: string; rotation: string }
 
-export type ActParts = {
-  journal: Journal
-  pass: Pass
-  onFault: (fault: unknown, about: Subject) => void
-}
+export type ActParts = Pick<RotationParts, 'journal' | 'pass' | 'onFault'>
 
 /**
  * Does an act between its intent and its result in the journal; each of the three is a crash point, so `act` is a literal. Without the intent nothing is

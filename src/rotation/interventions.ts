@@ -11,7 +11,7 @@ import { abort, findRotation, resolve, stage, wayOf } from './plan.ts'
 import { describeProbes, probeAll, tryVersion } from './probe.ts'
 import { openActs } from './reconcile.ts'
 import type { RollbackRequest } from './rotations.ts'
-import { act, stateIn } from './run.ts'
+import { act, stateIn, subjectOf } from './run.ts'
 import { refuseElsewhere } from './whose.ts'
 
 export type Outcome = { key: string; record: RotationRecord }
@@ -45,9 +45,9 @@ export async function abortOnRequest(
   try {
     const code = record.state === 'STUCK' ? 'NO_VERSION_WORKS' : 'ROTATION_ABORTED'
     const drop = () => parts.keychain.update(key, (before) => abort(before, id, code, parts.now()))
-    const subject = { key, rotation: id }
-    const stored = await act({ parts, key, id }, { action: 'rotation.abort', actor }, () =>
-      journalled(parts, 'abort on request', subject, drop, stateIn({ id })),
+    const run = { parts, key, id }
+    const stored = await act(run, { action: 'rotation.abort', actor }, () =>
+      journalled(parts, 'abort on request', subjectOf(run), drop, stateIn(run)),
     )
     await driver.stop(id)
     return demand(key, findRotation(stored, id))
@@ -94,8 +94,9 @@ export async function stageRollback(
       return stage(before, { rotationId: id, way: 'rollback', rollbackOf: of, login, deadline, now, ...asked })
     })
   const intent = { action: 'rotation.start' as const, detail: { rollbackOf: of }, actor }
-  const stored = await act({ parts, key, id }, intent, async () => {
-    const staged = await journalled(parts, 'stage a rollback', { key, rotation: id }, put, stateIn({ id }))
+  const run = { parts, key, id }
+  const stored = await act(run, intent, async () => {
+    const staged = await journalled(parts, 'stage a rollback', subjectOf(run), put, stateIn(run))
     onStored(key)
     return staged
   })
@@ -128,7 +129,8 @@ export async function resolveOnRequest(
   const { key, stored, record } = await find(parts, id)
   if (record.state !== 'STUCK') throw new RegcreddError('ROTATION_NOT_STUCK')
   await refuseElsewhere(parts, record, signal)
-  const probes = await probeAll({ parts, key, id, signal }, stored)
+  const run = { parts, key, id, signal }
+  const probes = await probeAll(run, stored)
   const named = probes.find((probe) => probe.version === version)
   if (named?.outcome !== 'accepted') {
     const which = named === undefined ? `${version} is not stored; ` : ''
@@ -136,8 +138,8 @@ export async function resolveOnRequest(
   }
   const { graceSeconds } = parts.policyOf(key)
   const move = () => parts.keychain.update(key, (before) => resolve(before, id, version, parts.now(), graceSeconds))
-  return act({ parts, key, id }, { action: 'rotation.resolve', detail: { version }, actor }, async () => {
-    const after = await journalled(parts, 'resolve', { key, rotation: id }, move, stateIn({ id }))
+  return act(run, { action: 'rotation.resolve', detail: { version }, actor }, async () => {
+    const after = await journalled(parts, 'resolve', subjectOf(run), move, stateIn(run))
     const outcome = demand(key, findRotation(after, id))
     onStored(outcome)
     return outcome

@@ -1,12 +1,12 @@
 import type { Credential, RecordState, RotationRecord } from '../keychain/credential.ts'
-import type { ActParts } from './act-journal.ts'
+import type { Subject } from './act-journal.ts'
 import { type ActDetail, type Actor, audited, daemonActor, type RotationAction } from './acts.ts'
 import type { RotationParts } from './parts.ts'
 import { findRotation } from './plan.ts'
 
 /** One rotation that is being driven on. */
 export type Run = {
-  parts: RotationParts & ActParts
+  parts: RotationParts
   key: string
   id: string
   /** Aborted when the daemon stops, or somebody else ends this rotation. */
@@ -15,7 +15,7 @@ export type Run = {
   note: (text: string) => void
 }
 
-export const subjectOf = ({ key, id }: Run) => ({ key, rotation: id })
+export const subjectOf = ({ key, id }: Pick<Run, 'key' | 'id'>): Subject => ({ key, rotation: id })
 
 /** For the journal: where an item that was written has this rotation stand. */
 export function stateIn({ id }: Pick<Run, 'id'>): (stored: Credential | undefined) => { state?: RecordState } {
