@@ -2,7 +2,7 @@ import { RegcreddError } from '../errors.ts'
 import type { Credential, RotationRecord } from '../keychain/credential.ts'
 import type { Secret } from '../secret.ts'
 import type { Actor } from './acts.ts'
-import { generateSecret, type SecretShape, usualShape } from './generate.ts'
+import { generateSecret, type SecretShape } from './generate.ts'
 import { hashBody, isSameBody, type RotationBody } from './idempotency.ts'
 import { stage } from './plan.ts'
 
@@ -30,7 +30,7 @@ export function stageRequest(
   rotationId: string,
   request: StartRequest,
   now: Date,
-  shape: SecretShape = usualShape,
+  shape: SecretShape,
 ): Credential {
   const { username, email, expiresAt, idempotencyKey } = request
   const isGenerated = request.secret === undefined
