@@ -1,6 +1,6 @@
 import type { Fault } from '../mirror/fault.ts'
 import { spread } from '../mirror/keep-up.ts'
-import type { FoundLease, Leases, LeaseWriting } from './leases.ts'
+import { type FoundLease, heldBy, type Leases, type LeaseWriting, writeLease } from './leases.ts'
 import { LEADER_LEASE, NODE_ANNOTATION } from './names.ts'
 import type { Time } from './time.ts'
 
@@ -63,14 +63,9 @@ export function createElection(parts: {
   }
 
   function writingOf(before: FoundLease | undefined, holder: string): LeaseWriting {
-    const now = time.now()
-    const isSame = before?.holder === holder
     return {
-      holder,
+      ...heldBy(before, holder, time.now()),
       durationSeconds: leaseSeconds,
-      transitions: (before?.transitions ?? -1) + (isSame ? 0 : 1),
-      acquiredAt: isSame ? (before?.acquiredAt ?? now) : now,
-      renewedAt: now,
       part: 'leader',
       annotations: { [NODE_ANNOTATION]: holder === '' ? '' : parts.node },
     }
@@ -87,11 +82,7 @@ export function createElection(parts: {
     if (read.value !== undefined && !isOurs && seen !== undefined && !isFree(seen)) return
     // Counted from before it is sent: the others count from when it has arrived.
     const sentAtMs = time.steadyMs()
-    const writing = writingOf(read.value, identity)
-    const written =
-      read.value === undefined
-        ? await leases.create(LEADER_LEASE, writing, signal)
-        : await leases.replace(LEADER_LEASE, writing, read.value, signal)
+    const written = await writeLease(leases, LEADER_LEASE, writingOf(read.value, identity), read.value, signal)
     if (!written.ok) {
       fault = written.fault.kind === 'conflict' ? undefined : written.fault
       return

@@ -45,6 +45,32 @@ const MAX_PAGES = 40
 /** Whoever may write a Lease may write anything into it: a longer one would keep all others out. */
 const MAX_DURATION_SECONDS = 3_600
 
+/** What of a Lease tells who holds it, and since when. */
+export function heldBy(
+  before: FoundLease | undefined,
+  holder: string,
+  now: Date,
+): Pick<LeaseWriting, 'holder' | 'transitions' | 'acquiredAt' | 'renewedAt'> {
+  const isSame = before?.holder === holder
+  return {
+    holder,
+    transitions: (before?.transitions ?? -1) + (isSame ? 0 : 1),
+    acquiredAt: isSame ? (before.acquiredAt ?? now) : now,
+    renewedAt: now,
+  }
+}
+
+/** Writes the Lease as it was read: `conflict` when it is not the same any more, or not absent any more. */
+export function writeLease(
+  leases: Leases,
+  name: string,
+  writing: LeaseWriting,
+  before: FoundLease | undefined,
+  signal: AbortSignal,
+): Promise<Answer<FoundLease>> {
+  return before === undefined ? leases.create(name, writing, signal) : leases.replace(name, writing, before, signal)
+}
+
 export function leasesOf(call: Call, namespace: string): Leases {
   return {
     async read(name, signal) {

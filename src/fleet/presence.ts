@@ -1,6 +1,6 @@
 import type { Answer, Fault } from '../mirror/fault.ts'
 import { spread } from '../mirror/keep-up.ts'
-import type { FoundLease, Leases, LeaseWriting } from './leases.ts'
+import { type FoundLease, heldBy, type Leases, type LeaseWriting, writeLease } from './leases.ts'
 import { nodeLeaseNameOf } from './names.ts'
 import { formatNote, type NodeNote, parseNote } from './node-note.ts'
 import type { Time } from './time.ts'
@@ -53,23 +53,16 @@ export function createPresence(parts: {
     const read = await leases.read(name, signal)
     if (!read.ok) return read.fault
     const before = read.value
-    const now = time.now()
     const isSame = before?.holder === identity
     // At the first write the holder is the process that was here before this one.
     if (hasWritten && before !== undefined && !isSame) twinSeenMs = time.steadyMs()
     const writing: LeaseWriting = {
-      holder: identity,
+      ...heldBy(before, identity, time.now()),
       durationSeconds: Math.min(MISSED_HEARTBEATS * parts.heartbeatSeconds, 3_600),
-      transitions: (before?.transitions ?? -1) + (isSame ? 0 : 1),
-      acquiredAt: isSame ? (before.acquiredAt ?? now) : now,
-      renewedAt: now,
       part: 'node',
       annotations: formatNote({ node, ...parts.note() }),
     }
-    const written =
-      before === undefined
-        ? await leases.create(name, writing, signal)
-        : await leases.replace(name, writing, before, signal)
+    const written = await writeLease(leases, name, writing, before, signal)
     if (!written.ok) return written.fault
     hasWritten = true
     const { writtenAt } = written.value
