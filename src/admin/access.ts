@@ -37,11 +37,17 @@ export function callerOf(request: Request): Caller | undefined {
   return callers.get(request)
 }
 
+/** The way in, with who came by it, as it is recorded. */
+export function viaOf(caller: Caller): Actor['via'] {
+  if (caller.via === 'token') return `token:${caller.holder.id}`
+  return caller.via === 'kubernetes' ? `kubernetes:${caller.user.name}` : 'admin-socket'
+}
+
 /** Who acts. On the socket the header `Regcredd-Actor` says so, and nothing proves it; the name of a token or of a user of the cluster is not the caller's to choose. Throws PARAMETER_INVALID. */
 export function actorOf(request: Request): Actor {
   const caller = callers.get(request)
-  if (caller?.via === 'token') return { via: `token:${caller.holder.id}`, name: caller.holder.name ?? undefined }
-  if (caller?.via === 'kubernetes') return { via: `kubernetes:${caller.user.name}`, name: undefined }
+  if (caller?.via === 'token') return { via: viaOf(caller), name: caller.holder.name ?? undefined }
+  if (caller?.via === 'kubernetes') return { via: viaOf(caller), name: undefined }
   const name = request.get('Regcredd-Actor')
   if (name !== undefined && !PRINTABLE.test(name)) {
     throw new RegcreddError('PARAMETER_INVALID', 'Regcredd-Actor must be 1 to 64 printable ASCII characters')

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import { RegcreddError } from '../errors.ts'
-import { callerOf, enterBy } from './access.ts'
+import { callerOf, enterBy, viaOf } from './access.ts'
 import { addAudit } from './audit.ts'
 import { addCredentials } from './credentials.ts'
-import type { Door } from './door.ts'
+import { type Door, LOGGED_PATH_CHARACTERS } from './door.ts'
 import { addKubernetes } from './kubernetes.ts'
 import { addMirror } from './mirror.ts'
 import { addNodes } from './nodes.ts'
@@ -16,8 +16,6 @@ import { addRegistries } from './registries.ts'
 import { addRotations } from './rotations.ts'
 import { addStatus } from './status.ts'
 import { addTokens } from './tokens.ts'
-
-const LOGGED_PATH_CHARACTERS = 256
 
 /** The admin API behind one door: JSON in, JSON or RFC 9457 problems out, and no answer holds a secret. Listens nowhere by itself. */
 export function createAdminApp(parts: AdminParts, door: Door): Express {
@@ -72,6 +70,5 @@ function logAnswer(parts: AdminParts, request: Request, response: Response, next
 function actorText(request: Request): string | undefined {
   const caller = callerOf(request)
   if (caller === undefined) return undefined
-  if (caller.via === 'kubernetes') return `kubernetes:${caller.user.name}`
-  return caller.via === 'token' ? `token:${caller.holder.id}` : request.get('Regcredd-Actor')?.slice(0, 64)
+  return caller.via === 'socket' ? request.get('Regcredd-Actor')?.slice(0, 64) : viaOf(caller)
 }

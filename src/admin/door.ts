@@ -28,7 +28,8 @@ const BEARER = /^Bearer ([\x21-\x7e]{1,8192})$/i
 const AUTHORITY = /^(\[[0-9a-f:.]{2,45}\]|[^:[\]]{1,255})(?::\d{1,5})?$/i
 // The name of a client that came by the socket, or by a port that somebody forwards to it on his own machine.
 const LOCAL_HOST = /^(?:localhost|regcredd|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
-const LOGGED_PATH_CHARACTERS = 256
+/** So much of a path is logged and recorded. */
+export const LOGGED_PATH_CHARACTERS = 256
 /** How often the cluster is asked for somebody from an address that has failed too often. */
 const HELD_REVIEW_EVERY_MS = 250
 
