@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { link, open, readFile, rm, stat } from 'node:fs/promises'
 import { errnoOf, RegcreddError } from './errors.ts'
 import { type Followed, followFiles } from './followed-files.ts'
+import { replaceFile, sweepLeftovers } from './replace-file.ts'
 import { Secret } from './secret.ts'
 
 const TOKEN = /^[\w-]{32,255}$/
@@ -70,17 +71,13 @@ async function readLines(path: string): Promise<string[]> {
   }
 }
 
-/** In one step, so that the daemon reads the old tokens or the new ones; for the same owner, since root may rotate what the daemon reads. */
+/** In one step, so that the daemon reads the old tokens or the new ones. */
 async function replace(path: string, lines: string[]): Promise<number> {
-  const next = `${path}.new`
   try {
-    const { uid, gid } = await stat(path)
-    // Left by one that was killed.
-    await rm(next, { force: true })
-    await using file = await open(next, 'wx', 0o600)
-    await write(file, lines)
-    await file.chown(uid, gid)
-    await rename(next, path)
+    await sweepLeftovers(path)
+    // Left by an earlier version that was killed.
+    await rm(`${path}.new`, { force: true })
+    await replaceFile(path, `${lines.join('\n')}\n`)
     return lines.length
   } catch (thrown) {
     throw bad(path, `cannot be replaced (${errnoOf(thrown)})`, thrown)
@@ -93,18 +90,14 @@ async function makeIfMissing(path: string): Promise<void> {
   const next = `${path}.${process.pid}.new`
   try {
     await using file = await open(next, 'w', 0o600)
-    await write(file, [newToken()])
+    await file.writeFile(`${newToken()}\n`)
+    await file.sync()
     await link(next, path)
   } catch (thrown) {
     if (errnoOf(thrown) !== 'EEXIST') throw thrown
   } finally {
     await rm(next, { force: true })
   }
-}
-
-async function write(file: FileHandle, lines: string[]): Promise<void> {
-  await file.writeFile(`${lines.join('\n')}\n`)
-  await file.sync()
 }
 
 function newToken(): string {

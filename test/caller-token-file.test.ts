@@ -41,6 +41,17 @@ test('a rotation keeps the token before it good until it is retired, and no olde
   assert.deepEqual(await readdir(folder), ['caller-token'])
 })
 
+test('a rotation removes what one that was killed has left, and so does a retirement', async () => {
+  await reveal()
+  for (const change of [rotateCallerToken, retireCallerTokens]) {
+    for (const name of ['caller-token.new', 'caller-token.0123456789abcdef.tmp']) {
+      await writeFile(join(folder, name), 'left')
+    }
+    await change(path)
+    assert.deepEqual(await readdir(folder), ['caller-token'])
+  }
+})
+
 const refused = (words: RegExp) => (thrown: unknown) =>
   thrown instanceof RegcreddError && thrown.code === 'CONFIG_INVALID' && words.test(thrown.message)
 
