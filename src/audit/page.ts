@@ -2,9 +2,9 @@ import type { FileHandle } from 'node:fs/promises'
 import { fromLine } from './line.ts'
 import type { AuditRecord } from './record.ts'
 
-const BLOCK_BYTES = 64 * 1024
+export const BLOCK_BYTES = 64 * 1024
 /** A line longer than any record can be; what is this long is passed over. */
-const MAX_LINE_BYTES = 256 * 1024
+export const MAX_LINE_BYTES = 256 * 1024
 
 type Line = { text: string; endsAt: number }
 

@@ -2,13 +2,9 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, RegcreddError } from '../errors.ts'
 import { fromLine } from './line.ts'
-import { readPage } from './page.ts'
+import { BLOCK_BYTES, MAX_LINE_BYTES, readPage } from './page.ts'
 import type { AuditRecord } from './record.ts'
 import { AUDIT_FILE } from './writer.ts'
-
-const BLOCK_BYTES = 64 * 1024
-/** A line longer than any record can be; what is this long is passed over. */
-const MAX_LINE_BYTES = 256 * 1024
 
 /**
  * Records of a folder's audit file, oldest first, at most `limit`: the newest ones, or with `after` the ones that follow that number,
