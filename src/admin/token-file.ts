@@ -8,7 +8,7 @@ const MAX_FILE_BYTES = 1024 * 1024
 const time = z.iso.datetime()
 
 /** A token as it is kept: not the token, but its hash. */
-export const keptToken = z.strictObject({
+const keptToken = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   name: z.string().max(64).nullable(),
   scopes: z.array(z.string()).min(1),

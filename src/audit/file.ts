@@ -98,7 +98,7 @@ export class AuditFile {
 }
 
 /** Number of the last record of a file that is only read; 0 where it holds none. */
-export function lastSeqOf(path: string): number {
+function lastSeqOf(path: string): number {
   const fd = openSync(path, constants.O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
     return fstatSync(fd).isFile() ? readTail(fd, path).lastSeq : 0
