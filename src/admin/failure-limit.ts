@@ -37,18 +37,11 @@ export function createFailureLimit(nowMs: () => number): FailureLimit {
   return {
     failed(address) {
       const now = nowMs()
-      const waits = [step(countOf(address), FAILURES_PER_ADDRESS, now), step(all, FAILURES_IN_ALL, now)].flatMap(
-        (waitMs) => waitMs ?? [],
-      )
-      return longest(waits)
+      return longest([step(countOf(address), FAILURES_PER_ADDRESS, now), step(all, FAILURES_IN_ALL, now)])
     },
     held(address) {
       const now = nowMs()
-      const waits = [
-        left(counts.get(sourceOf(address)), FAILURES_PER_ADDRESS, now),
-        left(all, FAILURES_IN_ALL, now),
-      ].flatMap((waitMs) => waitMs ?? [])
-      return longest(waits)
+      return longest([left(counts.get(sourceOf(address)), FAILURES_PER_ADDRESS, now), left(all, FAILURES_IN_ALL, now)])
     },
   }
 }
@@ -65,8 +58,10 @@ function left(count: Count | undefined, limit: number, nowMs: number): number | 
   return count !== undefined && count.failures >= limit && nowMs < count.untilMs ? count.untilMs - nowMs : undefined
 }
 
-function longest(waitsMs: number[]): number | undefined {
-  return waitsMs.length === 0 ? undefined : Math.max(1, Math.ceil(Math.max(...waitsMs) / 1_000))
+/** In seconds. */
+function longest(waitsMs: (number | undefined)[]): number | undefined {
+  const known = waitsMs.filter((waitMs) => waitMs !== undefined)
+  return known.length === 0 ? undefined : Math.max(1, Math.ceil(Math.max(...known) / 1_000))
 }
 
 /** An IPv6 caller has a whole /64 to come from. */
