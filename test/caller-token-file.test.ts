@@ -74,9 +74,8 @@ test('a daemon follows a rotation of the caller token by the command line withou
   })
   try {
     const pull = async (token: string) => {
-      const port = Number(daemon.proxy.split(':')[1])
       const url = '/v2/team/app/manifests/1?ns=registry.corp.example'
-      return (await ask(port, url, { headers: { 'regcredd-token': token } })).status
+      return (await ask(daemon.port(), url, { headers: { 'regcredd-token': token } })).status
     }
     const before = daemon.callerToken
     const rotated = await daemon.cli(['caller-token', 'rotate', '--json'])

@@ -48,7 +48,7 @@ describe('the bundle, in a folder with nothing else but keytar', () => {
         env: { REGCREDD_SOCKET: daemon.socket },
       })
       assert.equal(login.code, 0, login.stderr)
-      const pulled = await ask(Number(daemon.proxy.split(':')[1]), `/v2/team/app/manifests/1?ns=${NAME}`, {
+      const pulled = await ask(daemon.port(), `/v2/team/app/manifests/1?ns=${NAME}`, {
         headers: { 'regcredd-token': daemon.callerToken },
       })
       assert.deepEqual([pulled.status, digestOf(pulled.body)], [200, digest])
@@ -115,7 +115,7 @@ test('run from its sources, the daemon tells nobody of deprecations either', asy
   sendInChunks(registry)
   const daemon = await startDaemon({ registries: [{ host: NAME, upstream: registry.origin.origin }] })
   try {
-    await ask(Number(daemon.proxy.split(':')[1]), `/v2/team/app/manifests/1?ns=${NAME}`, {
+    await ask(daemon.port(), `/v2/team/app/manifests/1?ns=${NAME}`, {
       headers: { 'regcredd-token': daemon.callerToken },
     })
     // Asked by the lane, and then by http-proxy, whose first request is what node would warn of.

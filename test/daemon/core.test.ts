@@ -28,10 +28,7 @@ test('the core of a daemon that dies holds none of its memory', async (t) => {
   const login = ['login', 'r.example', '--username', 'ci', '--password-stdin']
   assert.equal((await daemon.cli(login, { stdin: canary.value })).code, 0)
   const headers = { 'regcredd-token': daemon.callerToken }
-  assert.equal(
-    (await ask(Number(daemon.proxy.split(':')[1]), '/v2/team/app/manifests/1?ns=r.example', { headers })).status,
-    200,
-  )
+  assert.equal((await ask(daemon.port(), '/v2/team/app/manifests/1?ns=r.example', { headers })).status, 200)
   assert.equal(await filterOf(daemon.pid), '00000000')
   process.kill(daemon.pid, 'SIGABRT')
   assert.equal((await daemon.ended()).signal, 'SIGABRT')
@@ -89,7 +86,7 @@ test('a crash of the process that speaks to the keyring leaves no core, whatever
   await eventually('it is gone', () => !descendantsOf(daemon.pid).includes(helper))
   const headers = { 'regcredd-token': daemon.callerToken }
   const path = '/v2/team/app/manifests/1?ns=r.example'
-  assert.equal((await ask(Number(daemon.proxy.split(':')[1]), path, { headers })).status, 200)
+  assert.equal((await ask(daemon.port(), path, { headers })).status, 200)
   assert.equal((await daemon.cli(login, { stdin: canary.value })).code, 0, 'a new one has taken its place')
   assert.deepEqual(
     (await readdir(daemon.folder)).filter((name) => name.startsWith('core')),

@@ -21,8 +21,7 @@ describe('what is held back shows, in one daemon', () => {
   })
   const pull = async () => {
     const headers = { 'regcredd-token': daemon.callerToken }
-    const port = Number(daemon.proxy.split(':')[1])
-    return (await ask(port, `/v2/team/app/manifests/1?ns=${NAME}`, { headers })).status
+    return (await ask(daemon.port(), `/v2/team/app/manifests/1?ns=${NAME}`, { headers })).status
   }
   const page = async (path: string) => (await fetch(`${daemon.health}${path}`)).text()
   const status = async () => JSON.parse((await daemon.cli(['status', '--json'])).stdout)

@@ -25,8 +25,7 @@ describe('the main job, in one daemon', () => {
     await daemon?.close()
     await registry?.close()
   })
-  const port = () => Number(daemon.proxy.split(':')[1])
-  const pull = () => ask(port(), MANIFEST, { headers: { 'regcredd-token': daemon.callerToken } })
+  const pull = () => ask(daemon.port(), MANIFEST, { headers: { 'regcredd-token': daemon.callerToken } })
 
   test('a wrong password is refused at login and nothing is stored; the right one is stored, and pulls are served', async () => {
     assert.equal((await pull()).status, 503)

@@ -28,7 +28,7 @@ export async function startPair(
   return {
     registry,
     daemon,
-    port: () => Number(daemon.proxy.split(':')[1]),
+    port: daemon.port,
     manifest: `/v2/team/app/manifests/1?ns=${NAME}`,
     token: () => ({ headers: { 'regcredd-token': daemon.callerToken } }),
   }

@@ -34,7 +34,7 @@ export function record(daemon: Daemon): Recorded {
       return keep(path, path, await say({ hostname, port, path }, {}))
     },
     async pull(path, headers = { 'regcredd-token': daemon.callerToken }, method = 'GET') {
-      const got = await ask(Number(daemon.proxy.split(':')[1]), path, { headers, method })
+      const got = await ask(daemon.port(), path, { headers, method })
       return keep('proxy', path, { ...got, text: got.body.toString() })
     },
     async cli(args, options) {

@@ -52,7 +52,7 @@ function nodeOf(daemon: Daemon): Node {
   return Object.assign(daemon, {
     pull: async () => {
       const headers = { 'regcredd-token': daemon.callerToken }
-      return (await ask(Number(daemon.proxy.split(':')[1]), MANIFEST, { headers })).status
+      return (await ask(daemon.port(), MANIFEST, { headers })).status
     },
     login: async (password = PASSWORD) => {
       const outcome = await daemon.cli(['login', NAME, '--username', 'ci', '--password-stdin'], { stdin: password })

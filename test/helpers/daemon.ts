@@ -17,6 +17,8 @@ export type Daemon = {
   pid: number
   /** `127.0.0.1:PORT` of the pull proxy. */
   proxy: string
+  /** PORT of that; the same after a restart. */
+  port(): number
   /** `http://127.0.0.1:PORT` of /healthz, /readyz and /metrics. */
   health: string
   socket: string
@@ -91,6 +93,7 @@ export async function startDaemon({
     socket,
     configFile,
     callerToken: '',
+    port: () => Number(daemon.proxy.split(':')[1]),
     log: () => earlier + (server?.log() ?? ''),
     cli: (args, options = {}) =>
       run(args, { ...options, env: { REGCREDD_SOCKET: socket, REGCREDD_CONFIG: configFile, ...options.env } }),

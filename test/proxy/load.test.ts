@@ -30,8 +30,7 @@ async function start(t: TestContext, registry: object, proxy: object = {}): Prom
   return daemon
 }
 
-const portOf = ({ proxy }: Daemon) => Number(proxy.split(':')[1])
-const get = (daemon: Daemon, path: string): Promise<Got> => ask(portOf(daemon), `${path}?ns=${NAME}`)
+const get = (daemon: Daemon, path: string): Promise<Got> => ask(daemon.port(), `${path}?ns=${NAME}`)
 
 async function connectionsOf({ health }: Daemon): Promise<number> {
   const metrics = await (await fetch(`${health}/metrics`)).text()
@@ -48,7 +47,7 @@ for (const [framing, way] of [
     const daemon = await start(t, { upstream: firehose.origin })
     const before = await memoryBytes(daemon.pid, 'VmRSS')
     const path = `/v2/team/app/blobs/sha256:${'a'.repeat(64)}?ns=${NAME}`
-    const request = http.get({ host: '127.0.0.1', port: portOf(daemon), path, agent: false })
+    const request = http.get({ host: '127.0.0.1', port: daemon.port(), path, agent: false })
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       request.on('response', resolve).on('error', reject)
     })
@@ -78,9 +77,7 @@ test('ten thousand connections that never send a whole head keep no pull from be
   })
   let most = 0
   while (sockets.length < count) {
-    const some = Array.from({ length: Math.min(500, count - sockets.length) }, () =>
-      hangOn(portOf(daemon), HALF_A_HEAD),
-    )
+    const some = Array.from({ length: Math.min(500, count - sockets.length) }, () => hangOn(daemon.port(), HALF_A_HEAD))
     const pulls = Array.from({ length: 5 }, () => get(daemon, '/v2/team/app/manifests/1'))
     sockets.push(...(await Promise.all(some)))
     for (const { status } of await Promise.all(pulls)) assert.equal(status, 200)
@@ -102,8 +99,8 @@ test('the limits of the configuration hold: heads that are too long or too slow,
   }
   const daemon = await start(t, { upstream: registry.origin.origin }, { maxConnections: 1, headersTimeoutMs: 300 })
   const headers = { 'x-padding': 'x'.repeat(70_000) }
-  assert.equal((await ask(portOf(daemon), '/v2/', { headers })).status, 431)
-  const slow = await hangOn(portOf(daemon), HALF_A_HEAD)
+  assert.equal((await ask(daemon.port(), '/v2/', { headers })).status, 431)
+  const slow = await hangOn(daemon.port(), HALF_A_HEAD)
   let said = ''
   slow.on('data', (piece) => (said += piece))
   await eventually('a slow head is ended', () => slow.destroyed, 10_000)
@@ -144,7 +141,7 @@ test('fifty pulls of one image at once, all cold, are one token request and no m
   tokens.requests.length = 0
   const digests = image.blobs.map(digestOf)
   const pull = async () => {
-    const manifest = await ask(portOf(daemon), `/v2/team/app/manifests/1?ns=${NAME}`, {
+    const manifest = await ask(daemon.port(), `/v2/team/app/manifests/1?ns=${NAME}`, {
       headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
     })
     const blobs = await Promise.all(digests.map((digest) => get(daemon, `/v2/team/app/blobs/${digest}`)))

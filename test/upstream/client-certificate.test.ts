@@ -257,7 +257,7 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
       const { code } = await daemon.cli(args, { stdin: login.password })
       if (code !== 0) await daemon.cli([...args, '--no-verify'], { stdin: login.password })
       const headers = { 'regcredd-token': daemon.callerToken }
-      const got = await askProxy(Number(daemon.proxy.split(':')[1]), '/v2/team/app/tags/list?ns=reg.example', {
+      const got = await askProxy(daemon.port(), '/v2/team/app/tags/list?ns=reg.example', {
         headers,
       })
       said.push([code ?? -1, got.status, got.body.toString()])
