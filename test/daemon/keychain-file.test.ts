@@ -2,37 +2,16 @@ import assert from 'node:assert/strict'
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
-import { eventually } from '../helpers/eventually.ts'
-import { startFakeRegistry } from '../helpers/fake-registry.ts'
-import { ask } from '../helpers/proxy.ts'
+import { startDaemon } from '../helpers/daemon.ts'
+import { isReady, KNOWN, pull, reason, startBoth, store, UNKNOWN } from './known-and-unknown.ts'
 
-const KNOWN = 'known.example'
-const UNKNOWN = 'unknown.example'
 const PASSWORD = 'the-password'
 
 async function start(t: TestContext) {
-  const registry = await startFakeRegistry({ auth: 'basic', password: PASSWORD })
-  t.after(() => registry.close())
-  registry.addManifest('team/app', '1', { schemaVersion: 2 })
-  const upstream = registry.origin.origin
-  const registries = [
-    { host: KNOWN, upstream },
-    { host: UNKNOWN, upstream },
-  ]
-  const daemon = await startDaemon({ registries })
-  t.after(() => daemon.close())
-  const body = { username: 'ci', password: PASSWORD, verify: false }
-  assert.equal((await daemon.rest('PUT', `/v1/registries/${KNOWN}/credential`, body)).status, 200)
-  return { registry, daemon, registries, path: join(daemon.folder, 'state/keychain.json') }
+  const { registry, daemon, options } = await startBoth(t, PASSWORD)
+  assert.equal((await store(daemon, KNOWN, PASSWORD)).status, 200)
+  return { registry, daemon, registries: options.registries, path: join(daemon.folder, 'state/keychain.json') }
 }
-
-const pull = (daemon: Daemon, host: string) =>
-  ask(Number(daemon.proxy.split(':')[1]), `/v2/team/app/manifests/1?ns=${host}`, {
-    headers: { 'regcredd-token': daemon.callerToken },
-  })
-
-const reason = async (daemon: Daemon) => (await fetch(`${daemon.health}/readyz`)).text()
 
 for (const [what, breakIt, says] of [
   ['vanishes', (path: string) => rm(path), /as if it had never been; bring it back/],
@@ -57,16 +36,15 @@ for (const [what, breakIt, says] of [
     const unknown = await pull(daemon, UNKNOWN)
     assert.equal(unknown.status, 503)
     assert.equal(registry.requests.length, 0, 'it was not asked anonymously')
-    const body = { username: 'ci', password: PASSWORD, verify: false }
-    const refused = await daemon.rest('PUT', `/v1/registries/${UNKNOWN}/credential`, body)
+    const refused = await store(daemon, UNKNOWN, PASSWORD)
     assert.equal(refused.status, 503)
     assert.match(refused.body.detail, says)
     assert.equal(await readFile(path, 'utf8').catch(() => 'gone'), broken)
     assert.equal((await pull(daemon, KNOWN)).status, 200)
     await writeFile(path, whole, { mode: 0o600 })
     await daemon.rest('GET', '/v1/registries')
-    await eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).status === 200, 20_000)
-    assert.equal((await daemon.rest('PUT', `/v1/registries/${UNKNOWN}/credential`, body)).status, 200)
+    await isReady(daemon)
+    assert.equal((await store(daemon, UNKNOWN, PASSWORD)).status, 200)
     assert.match(await reason(daemon), /^(?!.*keychain)/)
   })
 }

@@ -1,38 +1,20 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import type { Daemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { startFakeRegistry } from '../helpers/fake-registry.ts'
 import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
-import { ask } from '../helpers/proxy.ts'
+import { isReady, KNOWN, pull, startBoth, UNKNOWN } from './known-and-unknown.ts'
 
 const skip = skipWithoutKeyring()
-const KNOWN = 'known.example'
-const UNKNOWN = 'unknown.example'
 const PASSWORD = 'the-password'
 
 /** A daemon on a real keyring that has read one credential, and knows nothing yet of the second one, which it was given before a restart. */
 async function start(t: TestContext) {
   const keyring = await startKeyring()
   t.after(() => keyring.close())
-  const registry = await startFakeRegistry({ auth: 'basic', password: PASSWORD })
-  t.after(() => registry.close())
-  registry.addManifest('team/app', '1', { schemaVersion: 2 })
-  const upstream = registry.origin.origin
-  const daemon = await startDaemon({
-    registries: [
-      { host: KNOWN, upstream },
-      { host: UNKNOWN, upstream },
-    ],
-    config: { keychain: { store: 'os', timeoutMs: 3_000 } },
-    env: keyring.env,
-  })
-  t.after(() => daemon.close())
-  const pull = (host: string) =>
-    ask(Number(daemon.proxy.split(':')[1]), `/v2/team/app/manifests/1?ns=${host}`, {
-      headers: { 'regcredd-token': daemon.callerToken },
-    })
-  return { keyring, registry, daemon, pull }
+  const config = { keychain: { store: 'os', timeoutMs: 3_000 } }
+  const { registry, daemon } = await startBoth(t, PASSWORD, { config, env: keyring.env })
+  return { keyring, registry, daemon }
 }
 
 const login = (daemon: Daemon, host: string) =>
@@ -43,9 +25,6 @@ async function readiness(daemon: Daemon): Promise<{ status: number; text: string
   return { status: answer.status, text: await answer.text() }
 }
 
-const isReadyAgain = (daemon: Daemon) =>
-  eventually('it is ready again, by itself', async () => (await readiness(daemon)).status === 200, 20_000)
-
 for (const [what, fault, code, remedy] of [
   ['locked', 'lock', 'KEYCHAIN_LOCKED', /keychain is locked .*--unlock/],
   ['dead', 'kill', 'KEYCHAIN_UNAVAILABLE', /keychain is unavailable .*is gnome-keyring-daemon .*running/],
@@ -53,20 +32,20 @@ for (const [what, fault, code, remedy] of [
   test(`while the keyring is ${what} pulls go on with what is known, all else is refused in words, nothing is wiped, and it recovers by itself`, {
     skip,
   }, async (t) => {
-    const { keyring, registry, daemon, pull } = await start(t)
+    const { keyring, registry, daemon } = await start(t)
     assert.equal((await login(daemon, KNOWN)).code, 0)
-    assert.equal((await pull(KNOWN)).status, 200)
+    assert.equal((await pull(daemon, KNOWN)).status, 200)
 
     await keyring[fault]()
     const refused = await login(daemon, UNKNOWN)
     assert.equal(refused.code, 1)
     assert.ok(refused.stderr.includes(code), refused.stderr)
     registry.requests.length = 0
-    const unknown = await pull(UNKNOWN)
+    const unknown = await pull(daemon, UNKNOWN)
     assert.equal(unknown.status, 503)
     assert.ok(unknown.body.toString().includes(code), unknown.body.toString())
     assert.equal(registry.requests.length, 0, 'it was not asked anonymously')
-    assert.equal((await pull(KNOWN)).status, 200)
+    assert.equal((await pull(daemon, KNOWN)).status, 200)
     const ready = await readiness(daemon)
     assert.equal(ready.status, 503)
     assert.match(ready.text, remedy)
@@ -80,47 +59,47 @@ for (const [what, fault, code, remedy] of [
     )
 
     await (fault === 'lock' ? keyring.unlock() : keyring.start())
-    await isReadyAgain(daemon)
-    assert.equal((await pull(KNOWN)).status, 200)
+    await isReady(daemon)
+    assert.equal((await pull(daemon, KNOWN)).status, 200)
     assert.equal((await login(daemon, UNKNOWN)).code, 0)
-    assert.equal((await pull(UNKNOWN)).status, 200)
+    assert.equal((await pull(daemon, UNKNOWN)).status, 200)
     await daemon.kill()
     await daemon.start()
-    assert.deepEqual([(await pull(KNOWN)).status, (await pull(UNKNOWN)).status], [200, 200])
+    assert.deepEqual([(await pull(daemon, KNOWN)).status, (await pull(daemon, UNKNOWN)).status], [200, 200])
   })
 }
 
 test('a daemon that starts while the keyring is locked serves nothing of it, asks nobody anonymously, and serves when it is unlocked', {
   skip,
 }, async (t) => {
-  const { keyring, registry, daemon, pull } = await start(t)
+  const { keyring, registry, daemon } = await start(t)
   assert.equal((await login(daemon, KNOWN)).code, 0)
   await daemon.stop()
   await keyring.lock()
   await daemon.start()
   registry.requests.length = 0
-  assert.equal((await pull(KNOWN)).status, 503)
+  assert.equal((await pull(daemon, KNOWN)).status, 503)
   assert.equal(registry.requests.length, 0)
   assert.equal((await readiness(daemon)).status, 503)
   await keyring.unlock()
-  await isReadyAgain(daemon)
-  assert.equal((await pull(KNOWN)).status, 200)
+  await isReady(daemon)
+  assert.equal((await pull(daemon, KNOWN)).status, 200)
 })
 
 test('a keyring that hangs holds up no pull of what is known, and is told of', { skip }, async (t) => {
-  const { keyring, daemon, pull } = await start(t)
+  const { keyring, daemon } = await start(t)
   assert.equal((await login(daemon, KNOWN)).code, 0)
   keyring.stop()
   t.after(() => keyring.resume())
   const listing = daemon.cli(['login', UNKNOWN, '--username', 'ci', '--password-stdin'], { stdin: PASSWORD })
   for (let turn = 0; turn < 20; turn += 1) {
     const startedMs = performance.now()
-    assert.equal((await pull(KNOWN)).status, 200)
+    assert.equal((await pull(daemon, KNOWN)).status, 200)
     assert.ok(performance.now() - startedMs < 1_500, 'a pull waited for the keyring')
   }
   const { code, stderr } = await listing
   assert.deepEqual([code, /did not answer/.test(stderr)], [1, true], stderr)
   assert.match((await readiness(daemon)).text, /did not answer in time|did not answer within/)
   keyring.resume()
-  await isReadyAgain(daemon)
+  await isReady(daemon)
 })

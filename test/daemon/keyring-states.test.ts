@@ -3,58 +3,26 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createHelperProcess } from '../../src/keychain/os-process.ts'
-import { type Daemon, type DaemonOptions, startDaemon } from '../helpers/daemon.ts'
+import { type Daemon, startDaemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { startFakeRegistry } from '../helpers/fake-registry.ts'
 import { skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
-import { ask } from '../helpers/proxy.ts'
 import { addForeignItem } from '../keychain/foreign-item.ts'
+import { isReady, KNOWN, pull, reason, startBoth, store, UNKNOWN } from './known-and-unknown.ts'
 
 const skip = skipWithoutKeyring()
-const KNOWN = 'known.example'
-const UNKNOWN = 'unknown.example'
 const PASSWORD = 'grüße 🔑'
 
 /** A daemon on a real keyring that knows one credential of two registries. */
 async function start(t: TestContext, keychain: object = {}) {
   const keyring = await startKeyring()
   t.after(() => keyring.close())
-  const registry = await startFakeRegistry({ auth: 'basic', password: PASSWORD })
-  t.after(() => registry.close())
-  registry.addManifest('team/app', '1', { schemaVersion: 2 })
-  const upstream = registry.origin.origin
-  const options: DaemonOptions = {
-    registries: [
-      { host: KNOWN, upstream },
-      { host: UNKNOWN, upstream },
-    ],
-    config: { keychain: { store: 'os', timeoutMs: 3_000, ...keychain } },
-    env: keyring.env,
-  }
-  const daemon = await startDaemon(options)
-  t.after(() => daemon.close())
-  await login(daemon, KNOWN)
+  const config = { keychain: { store: 'os', timeoutMs: 3_000, ...keychain } }
+  const { registry, daemon, options } = await startBoth(t, PASSWORD, { config, env: keyring.env })
+  const stored = await store(daemon, KNOWN, PASSWORD)
+  assert.equal(stored.status, 200, JSON.stringify(stored.body))
   assert.equal((await pull(daemon, KNOWN)).status, 200)
   return { keyring, registry, daemon, options }
 }
-
-async function login(daemon: Daemon, host: string): Promise<void> {
-  const body = { username: 'ci', password: PASSWORD, verify: false }
-  const answer = await daemon.rest('PUT', `/v1/registries/${host}/credential`, body)
-  assert.equal(answer.status, 200, JSON.stringify(answer.body))
-}
-
-const pull = (daemon: Daemon, host: string) =>
-  ask(Number(daemon.proxy.split(':')[1]), `/v2/team/app/manifests/1?ns=${host}`, {
-    headers: { 'regcredd-token': daemon.callerToken },
-  })
-
-async function reason(daemon: Daemon): Promise<string> {
-  return (await fetch(`${daemon.health}/readyz`)).text()
-}
-
-const isReady = (daemon: Daemon) =>
-  eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).status === 200, 20_000)
 
 /** Pulls of what is known go on, of what is not are refused with this code, and nobody is asked without a password. */
 async function servesWhatIsKnown(daemon: Daemon, registry: { requests: unknown[] }, code: string): Promise<void> {
@@ -104,8 +72,7 @@ test('a keyring whose file was damaged is not taken for an empty one: pulls go o
   await pull(daemon, UNKNOWN)
   assert.match(await reason(daemon), /as if it had never been/)
   await servesWhatIsKnown(daemon, registry, 'KEYCHAIN_UNAVAILABLE')
-  const body = { username: 'ci', password: PASSWORD, verify: false }
-  assert.equal((await daemon.rest('PUT', `/v1/registries/${UNKNOWN}/credential`, body)).status, 503)
+  assert.equal((await store(daemon, UNKNOWN, PASSWORD)).status, 503)
   await daemon.kill()
   await daemon.start()
   assert.match(await reason(daemon), /as if it had never been/, 'a start does not make it a new one')
