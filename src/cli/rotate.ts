@@ -52,9 +52,16 @@ export function addRotate(program: Command): void {
 /** Follows a rotation that has begun, where that is wanted, shows it and sets the exit code. */
 export async function seeThrough(context: Context, started: RotationAnswer, isWanted: boolean): Promise<void> {
   context.note(`rotation ${started.id}; it goes on if you leave: regcredd rotation show ${started.id}`)
-  const last = isWanted ? await followRotation(context, started) : started
+  if (isWanted) return followToEnd(context, started)
+  context.show(started, (paint) => describeRotation(started, paint))
+  process.exitCode = exitCodes.ok
+}
+
+/** Follows a rotation, shows it and sets the exit code. */
+export async function followToEnd(context: Context, rotation: RotationAnswer): Promise<void> {
+  const last = await followRotation(context, rotation)
   context.show(last, (paint) => describeRotation(last, paint))
-  process.exitCode = isWanted ? exitCodeOfRotation(last) : exitCodes.ok
+  process.exitCode = exitCodeOfRotation(last)
   if (process.exitCode === exitCodes.unfinished) context.note('not everything is done; the daemon goes on with it')
 }
 

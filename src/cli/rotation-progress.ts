@@ -35,11 +35,11 @@ const MIRROR_PATIENCE_MS = 60_000
 const DEADLINE_GRACE_MS = 60_000
 
 export async function getRotation(ask: Context['ask'], id: string): Promise<RotationAnswer> {
-  return (await ask({ method: 'GET', path: pathOf(id) })) as RotationAnswer
+  return (await ask({ method: 'GET', path: rotationPath(id) })) as RotationAnswer
 }
 
-function pathOf(id: string): string {
-  return `/v1/rotations/${encodeURIComponent(id)}`
+export function rotationPath(id: string, act = ''): string {
+  return `/v1/rotations/${encodeURIComponent(id)}${act}`
 }
 
 /** Tells of every step and of what it waits for on stderr, until the rotation has ended or only a slow mirror is left. Gives what was last seen. */
@@ -72,7 +72,7 @@ export async function followRotation(context: Context, started: RotationAnswer):
 /** Tells each change for a while; where there are too many who follow, how it is now. */
 async function look(context: Context, id: string, onNews: (rotation: RotationAnswer) => void): Promise<void> {
   try {
-    await context.follow(pathOf(id), STREAM_MS, (value) => onNews(value as RotationAnswer))
+    await context.follow(rotationPath(id), STREAM_MS, (value) => onNews(value as RotationAnswer))
   } catch (thrown) {
     if (!(thrown instanceof Refusal) || thrown.code !== 'TOO_MANY_STREAMS') throw thrown
     onNews(await getRotation(context.ask, id))

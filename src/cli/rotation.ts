@@ -1,17 +1,7 @@
 import type { Command } from 'commander'
 import { type Context, contextOf, registryName } from './context.ts'
-import { exitCodes } from './exit-code.ts'
-import { deadlineOption, seeThrough } from './rotate.ts'
-import {
-  describeRotation,
-  exitCodeOfRotation,
-  followRotation,
-  getRotation,
-  listRotations,
-  type RotationAnswer,
-} from './rotation-progress.ts'
-
-const pathOf = (id: string, act = '') => `/v1/rotations/${encodeURIComponent(id)}${act}`
+import { deadlineOption, followToEnd, seeThrough } from './rotate.ts'
+import { describeRotation, getRotation, listRotations, type RotationAnswer, rotationPath } from './rotation-progress.ts'
 
 export function addRotation(program: Command): void {
   const rotation = program.command('rotation').description('look at rotations, stop one, take one back, resolve one')
@@ -23,7 +13,7 @@ export function addRotation(program: Command): void {
     .description('drop the staged password; the one in force stays')
     .action(async (id: string, _options, command: Command) => {
       const context = contextOf(command)
-      show(context, (await context.ask({ method: 'POST', path: pathOf(id, '/abort') })) as RotationAnswer)
+      show(context, (await context.ask({ method: 'POST', path: rotationPath(id, '/abort') })) as RotationAnswer)
     })
   rotation
     .command('rollback')
@@ -34,7 +24,11 @@ export function addRotation(program: Command): void {
     .action(async (id: string, options: { deadline?: number; wait: boolean }, command: Command) => {
       const context = contextOf(command)
       const body = JSON.stringify({ deadlineSeconds: options.deadline })
-      const started = (await context.ask({ method: 'POST', path: pathOf(id, '/rollback'), body })) as RotationAnswer
+      const started = (await context.ask({
+        method: 'POST',
+        path: rotationPath(id, '/rollback'),
+        body,
+      })) as RotationAnswer
       await seeThrough(context, started, options.wait)
     })
   rotation
@@ -45,7 +39,7 @@ export function addRotation(program: Command): void {
     .action(async (id: string, version: string, _options, command: Command) => {
       const context = contextOf(command)
       const body = JSON.stringify({ version })
-      show(context, (await context.ask({ method: 'POST', path: pathOf(id, '/resolve'), body })) as RotationAnswer)
+      show(context, (await context.ask({ method: 'POST', path: rotationPath(id, '/resolve'), body })) as RotationAnswer)
     })
 }
 
@@ -74,10 +68,7 @@ function addShow(rotation: Command): void {
       const context = contextOf(command)
       const found = await getRotation(context.ask, id)
       if (follow !== true) return show(context, found)
-      const last = await followRotation(context, found)
-      show(context, last)
-      process.exitCode = exitCodeOfRotation(last)
-      if (process.exitCode === exitCodes.unfinished) context.note('not everything is done; the daemon goes on with it')
+      await followToEnd(context, found)
     })
 }
 
