@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import { ipv6Groups } from '../ipv6-groups.ts'
 import { withoutBrackets } from '../registry/origin.ts'
 import type { ListenAddress } from './config.ts'
 
@@ -57,17 +58,10 @@ export function familyOf(address: string): 'ipv4' | 'ipv6' {
 }
 
 function addressBits(address: string): string {
-  if (!isIPv6(address))
-    return address
-      .split('.')
-      .map((part) => toBits(Number(part), 8))
-      .join('')
-  // The URL parser turns a dotted tail into groups; what `::` leaves out is zeroes.
-  const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const groups = [head, tail].map((half) => half.split(':').filter((group) => group !== ''))
-  const [first = [], last = []] = groups
-  const zeroes = Array.from({ length: 8 - first.length - last.length }, () => '0')
-  return [...first, ...zeroes, ...last].map((group) => toBits(Number.parseInt(group, 16), 16)).join('')
+  const parts = isIPv6(address)
+    ? ipv6Groups(address).map((group) => toBits(Number.parseInt(group, 16), 16))
+    : address.split('.').map((part) => toBits(Number(part), 8))
+  return parts.join('')
 }
 
 function toBits(value: number, width: number): string {
