@@ -38,8 +38,6 @@ export function createPicture(options: {
   signal: AbortSignal
 }): Picture {
   const namespaces = new Map<string, Meta>()
-  const secrets = new Map<string, Map<string, Meta>>()
-  const accounts = new Map<string, Meta>()
   const known = Promise.withResolvers<void>()
   let running: Promise<unknown> | undefined
 
@@ -52,12 +50,30 @@ export function createPicture(options: {
     return createFollower({ ...options, believes: () => true, ...parts })
   }
 
-  function keepSecret(type: 'set' | 'gone', meta: Meta): void {
-    const inNamespace = secrets.get(meta.namespace) ?? new Map<string, Meta>()
-    if (type === 'set') inNamespace.set(meta.name, meta)
-    else inNamespace.delete(meta.name)
-    if (inNamespace.size > 0) secrets.set(meta.namespace, inNamespace)
-    else secrets.delete(meta.namespace)
+  /** What there is of one name, by its namespace. Everything is known before anything of it is told. */
+  function followNamed(
+    kind: 'secrets' | 'serviceaccounts',
+    name: string,
+    tell: (type: 'set' | 'gone', meta: Meta) => void,
+  ): { follower: Follower; byNamespace: Map<string, Meta> } {
+    const byNamespace = new Map<string, Meta>()
+    const named = follower({
+      subject: { kind, name },
+      onList: (items) => {
+        const listed = new Set(items.map(({ namespace }) => namespace))
+        const gone = [...byNamespace.values()].filter(({ namespace }) => !listed.has(namespace))
+        byNamespace.clear()
+        for (const meta of items) byNamespace.set(meta.namespace, meta)
+        for (const meta of gone) tell('gone', meta)
+        for (const meta of items) tell('set', meta)
+      },
+      onEvent: (type, meta) => {
+        if (type === 'set') byNamespace.set(meta.namespace, meta)
+        else byNamespace.delete(meta.namespace)
+        tell(type, meta)
+      },
+    })
+    return { follower: named, byNamespace }
   }
 
   const ofNamespaces = follower({
@@ -78,49 +94,10 @@ export function createPicture(options: {
     },
   })
 
-  const ofSecrets = options.secretNames.map((name) =>
-    follower({
-      subject: { kind: 'secrets', name },
-      onList: (items) => {
-        const before = [...secrets.values()].flatMap((inNamespace) => inNamespace.get(name) ?? [])
-        const listed = new Set(items.map(({ namespace }) => namespace))
-        for (const meta of before) {
-          if (listed.has(meta.namespace)) continue
-          keepSecret('gone', meta)
-          options.onSecret('gone', meta)
-        }
-        for (const meta of items) keepSecret('set', meta)
-        for (const meta of items) options.onSecret('set', meta)
-      },
-      onEvent: (type, meta) => {
-        keepSecret(type, meta)
-        options.onSecret(type, meta)
-      },
-    }),
-  )
+  const ofSecrets = options.secretNames.map((name) => followNamed('secrets', name, options.onSecret))
+  const ofAccounts = options.accounts.map((name) => followNamed('serviceaccounts', name, options.onAccount))
 
-  const ofAccounts = options.accounts.map((name) =>
-    follower({
-      subject: { kind: 'serviceaccounts', name },
-      onList: (items) => {
-        const listed = new Set(items.map(({ namespace }) => namespace))
-        for (const [key, meta] of accounts) {
-          if (meta.name !== name || listed.has(meta.namespace)) continue
-          accounts.delete(key)
-          options.onAccount('gone', meta)
-        }
-        for (const meta of items) accounts.set(`${meta.namespace}/${name}`, meta)
-        for (const meta of items) options.onAccount('set', meta)
-      },
-      onEvent: (type, meta) => {
-        if (type === 'set') accounts.set(`${meta.namespace}/${name}`, meta)
-        else accounts.delete(`${meta.namespace}/${name}`)
-        options.onAccount(type, meta)
-      },
-    }),
-  )
-
-  const followers = [ofNamespaces, ...ofSecrets, ...ofAccounts]
+  const followers = [ofNamespaces, ...[...ofSecrets, ...ofAccounts].map((named) => named.follower)]
   return {
     start: () => {
       running ??= Promise.all(followers.map(({ follow }) => follow(options.signal)))
@@ -129,7 +106,7 @@ export function createPicture(options: {
     isKnown: () => ofNamespaces.state().isListed,
     namespace: (name) => namespaces.get(name),
     namespaces: () => [...namespaces.keys()],
-    secretsIn: (namespace) => [...(secrets.get(namespace)?.values() ?? [])],
+    secretsIn: (namespace) => ofSecrets.flatMap(({ byNamespace }) => byNamespace.get(namespace) ?? []),
     clusterUid: () => namespaces.get('kube-system')?.uid,
     watches: () => followers.map(({ state }) => state()),
     ended: async () => void (await running),
