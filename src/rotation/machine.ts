@@ -17,9 +17,10 @@ import { reachedStates } from './reached.ts'
 import { replaceVerified } from './replace-credential.ts'
 import { takeUp, takeUpAll } from './resume.ts'
 import { keepSchedules } from './rotate-every.ts'
-import { describeRotation, hasEnded, type Rotation } from './rotation.ts'
+import { describeRotation, type Rotation } from './rotation.ts'
 import type { Rotations } from './rotations.ts'
 import { startRotation } from './start.ts'
+import { hasEnded } from './state.ts'
 
 const FLEET_LOOK_MS = 2_000
 

@@ -1,7 +1,7 @@
 import type { RotationRecord, RotationWay } from '../keychain/credential.ts'
 import { wayOf } from './plan.ts'
 import type { MirrorResult } from './ports.ts'
-import { isSettled, type RotationState } from './state.ts'
+import type { RotationState } from './state.ts'
 
 /** A state that was reached, and when (RFC 3339, UTC). */
 export type ReachedState = { state: RotationState; at: string }
@@ -66,11 +66,6 @@ export function describeRotation(key: string, record: RotationRecord, progress: 
     mirror,
     partial: mirror.some((result) => result.outcome === 'failed' || result.outcome === 'foreign'),
   }
-}
-
-/** Whether nothing more will happen to it by itself, save that PREVIOUS goes at the end of its grace. */
-export function hasEnded({ state }: Pick<Rotation, 'state'>): boolean {
-  return isSettled(state)
 }
 
 /**

@@ -50,6 +50,6 @@ export function transition(state: RotationState | 'IDLE', event: RotationEvent):
 }
 
 /** Whether nothing more will happen to it by itself, save that PREVIOUS goes at the end of its grace. */
-export function isSettled(state: RotationState): boolean {
+export function hasEnded({ state }: { state: RotationState }): boolean {
   return state === 'GRACE' || state === 'RETIRED' || state === 'ABORTED' || state === 'STUCK'
 }

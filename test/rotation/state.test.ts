@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { MAX_HOOK_RUNS, nextMove, type View } from '../../src/rotation/next-move.ts'
-import { isSettled, type RotationEvent, type RotationState, TRANSITIONS, transition } from '../../src/rotation/state.ts'
+import { hasEnded, type RotationEvent, type RotationState, TRANSITIONS, transition } from '../../src/rotation/state.ts'
+import { admin, type Bench, createBench, ended, KEY, login, newPassword } from './kit.ts'
 
 const events: RotationEvent[] = ['stage', 'apply', 'verify', 'commit', 'mirror', 'keep', 'retire', 'abort', 'stick']
 
@@ -37,10 +38,90 @@ test('after the commit there is no abort', () => {
 
 test('where it is settled nothing follows but the end of the grace and an operator', () => {
   for (const [state, follows] of Object.entries(TRANSITIONS)) {
-    if (state === 'IDLE' || !isSettled(state as RotationState)) continue
+    if (state === 'IDLE' || !hasEnded({ state: state as RotationState })) continue
     assert.deepEqual(Object.keys(follows), { GRACE: ['retire'], STUCK: ['commit', 'abort'] }[state] ?? [])
   }
 })
+
+/** Starts a rotation at a registry that accepts only `accepted` from then on, or from the run of its hook on. */
+type Rotate = (accepted: string, posted?: string) => Promise<string>
+
+/** Each drives a rotation on and gives its id; the journal is whole, so every state that it passes is seen. */
+const plays: [way: string, play: (bench: Bench, rotate: Rotate) => Promise<string>][] = [
+  [
+    'STAGED APPLIED VERIFIED COMMITTED MIRRORED GRACE RETIRED',
+    async ({ rotations, registry }, rotate) => {
+      const id = await rotate('new', 'new')
+      registry.password = 'newer'
+      await rotations.replaceCredential(KEY, login('newer'), 'required', admin)
+      return id
+    },
+  ],
+  [
+    'STAGED APPLIED VERIFIED COMMITTED MIRRORED GRACE',
+    async ({ rotations, registry }, rotate) => {
+      const id = await rotate('new', 'new')
+      registry.password = 'old'
+      const back = await rotations.rollback(id, { deadlineSeconds: 60, actor: admin })
+      return back.id
+    },
+  ],
+  ['STAGED ABORTED', (_bench, rotate) => rotate('old', 'wrong')],
+  ['STAGED APPLIED ABORTED', (_bench, rotate) => rotate('old')],
+  ['STAGED APPLIED STUCK', (_bench, rotate) => rotate('a third one')],
+  [
+    'STAGED STUCK COMMITTED MIRRORED GRACE',
+    async ({ rotations, registry }, rotate) => {
+      const id = await rotate('a third one', 'new')
+      registry.password = 'new'
+      await rotations.resolve(id, 'v2', admin)
+      return id
+    },
+  ],
+  [
+    'STAGED STUCK ABORTED',
+    async ({ rotations }, rotate) => {
+      const id = await rotate('a third one', 'new')
+      await rotations.replaceCredential(KEY, login('a third one'), 'required', admin)
+      return id
+    },
+  ],
+]
+
+for (const [way, play] of plays) {
+  test(`a rotation that goes ${way.toLowerCase().replaceAll(' ', ', ')} takes no step that the table does not have`, async () => {
+    let accepted = 'old'
+    const bench: Bench = createBench({
+      runHook: async () => {
+        bench.registry.password = accepted
+        return { outcome: 'done', made: undefined, note: 'done' }
+      },
+    })
+    bench.policy.hook = { command: ['/hook'], timeoutMs: 1_000 }
+    await bench.rotations.replaceCredential(KEY, login('old'), 'required', admin)
+    const id = await play(bench, async (password, posted) => {
+      accepted = password
+      if (posted !== undefined) bench.registry.password = password
+      const request = newPassword(posted ?? '', { deadlineSeconds: 0 })
+      const { id } = await bench.rotations.start(
+        KEY,
+        posted === undefined ? { ...request, secret: undefined } : request,
+      )
+      await ended(bench.rotations, id)
+      return id
+    })
+    const { steps } = await ended(bench.rotations, id)
+    const states = steps.map(({ state }) => state)
+    assert.equal(states.join(' '), way)
+    for (const [at, to] of states.entries()) {
+      const from = states[at - 1] ?? 'IDLE'
+      assert.ok(
+        events.some((event) => transition(from, event) === to),
+        `${from} to ${to}`,
+      )
+    }
+  })
+}
 
 const said = fc.constantFrom('accepted', 'rejected', 'unreachable', 'unverifiable', undefined)
 const view: fc.Arbitrary<View> = fc.record({
