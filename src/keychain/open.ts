@@ -42,11 +42,10 @@ export async function openItems(
       const helper = createHelperProcess({ timeoutMs, environment })
       // Only the Secret Service mistakes "locked" for "absent"; the keychain of macOS asks its user, or refuses.
       const probe = process.platform === 'linux' ? createLockProbe(environment) : undefined
-      const own = options.access === 'read' && probe !== undefined ? { ...probe, claim: async () => undefined } : probe
       const seen = options.witness
-      const found = seen && (await openWitness(seen.path, service, seen.onFault))
-      const witness = options.access === 'read' && found ? { ...found, saw: async () => undefined } : found
-      return createOsItems({ service, timeoutMs, helper, probe: own, witness, mark: options.mark })
+      const witness = seen && (await openWitness(seen.path, service, seen.onFault))
+      const { access, mark } = options
+      return createOsItems({ service, timeoutMs, helper, probe, witness, access, mark })
     }
   }
 }

@@ -22,6 +22,8 @@ export type OsKeychainOptions = {
   probe: LockProbe | undefined
   /** Absent: a keyring that was emptied before the start is not told from a new one. */
   witness?: Witness | undefined
+  /** `read`: beside a daemon that has the items; no name is claimed, and the witness told nothing. Default: `write`. */
+  access?: 'read' | 'write' | undefined
   mark?: Mark | undefined
 }
 
@@ -32,13 +34,13 @@ export function createOsKeychain(options: OsKeychainOptions): Keychain {
 
 /** As `createOsKeychain`. */
 export function createOsItems(options: OsKeychainOptions): Items {
-  const { service, timeoutMs, helper, probe, witness, mark = noMark } = options
+  const { service, timeoutMs, helper, probe, witness, access = 'write', mark = noMark } = options
   const runLocked = createLocks()
   let wasThere = witness?.hasSeen ?? false
 
   async function requireUnlocked(): Promise<void> {
     const signal = AbortSignal.timeout(timeoutMs)
-    await probe?.claim(service, signal)
+    if (access === 'write') await probe?.claim(service, signal)
     if ((await probe?.ask(signal)) === 'locked') throw fault('locked')
   }
 
@@ -75,7 +77,7 @@ export function createOsItems(options: OsKeychainOptions): Items {
 
   async function sawIndex(): Promise<void> {
     wasThere = true
-    await witness?.saw()
+    if (access === 'write') await witness?.saw()
   }
 
   async function writeText(account: string, text: string): Promise<void> {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keepKnown } from '../../src/keychain/known.ts'
-import { createOsKeychain } from '../../src/keychain/os.ts'
+import { createOsItems, createOsKeychain } from '../../src/keychain/os.ts'
 import { createHelperProcess, type HelperProcess } from '../../src/keychain/os-process.ts'
 import { createLockProbe, type LockProbe } from '../../src/keychain/secret-service.ts'
 import { type Keyring, skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
@@ -285,6 +285,27 @@ it('a hundred credentials are read with eight calls to the keyring and not with 
   calls = 0
   assert.equal((await keychain.all()).size, 100)
   assert.equal(calls, 8)
+})
+
+it('a keyring that is opened to be read is claimed by no name, and its witness told nothing', async () => {
+  for (const access of ['read', 'write'] as const) {
+    const acts = new Set<string>()
+    const items = createOsItems({
+      service: 'x',
+      timeoutMs: 1_000,
+      helper: {
+        call: async () => undefined,
+        getMany: async (_service, accounts) => accounts.map(() => '{"schema":1,"keys":[]}'),
+        pid: () => undefined,
+        close: async () => undefined,
+      },
+      probe: { ...says('unlocked'), claim: async () => void acts.add('claimed') },
+      witness: { hasSeen: false, saw: async () => void acts.add('told') },
+      access,
+    })
+    assert.equal((await items.readAll()).size, 0)
+    assert.deepEqual([...acts], access === 'read' ? [] : ['claimed', 'told'])
+  }
 })
 
 it('a keychain without a session bus says so and starts nothing', async (t) => {
