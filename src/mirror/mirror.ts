@@ -11,7 +11,7 @@ import { isSurelyOurs, type Owner } from './ownership.ts'
 import { createPicture } from './picture.ts'
 import { type Needed, rightsOf } from './rights.ts'
 import { createSeeTo } from './see-to.ts'
-import { needsWatch } from './selection.ts'
+import { followedAccounts, followedSecrets, needsWatch } from './selection.ts'
 import { namedNamespaces, type Target, targetsIn } from './targets.ts'
 import type { Time } from './time.ts'
 import { createTracking, type MirrorStatus, type Tracked } from './tracked.ts'
@@ -95,8 +95,8 @@ export function createMirror(parts: MirrorParts): MirrorRoom {
   })
   const picture = createPicture({
     lists: cluster.lists,
-    secretNames: [...new Set([...mirrors.map(({ secretName }) => secretName), ...config.formerSecretNames])],
-    accounts: [...new Set(mirrors.flatMap(({ serviceAccounts }) => serviceAccounts))],
+    secretNames: followedSecrets(config),
+    accounts: followedAccounts(config),
     time,
     silenceMs,
     relistMs: config.resyncIntervalMs,

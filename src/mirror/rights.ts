@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { Right } from './review.ts'
-import { type MirrorEntry, namedIn, needsWatch } from './selection.ts'
+import { followedAccounts, followedSecrets, type MirrorEntry, namedIn, needsWatch } from './selection.ts'
 
 /** A right that the configuration needs, and what for. */
 export type Needed = {
@@ -11,17 +11,18 @@ export type Needed = {
 }
 
 /** Every right that the configuration needs, each once; kubernetes/ has manifests that give them. */
-export function rightsOf({ mirrors, formerSecretNames }: NonNullable<Config['kubernetes']>): Needed[] {
+export function rightsOf(config: NonNullable<Config['kubernetes']>): Needed[] {
+  const { mirrors } = config
   const isWide = mirrors.some(needsWatch)
   const needed = mirrors.flatMap((mirror) => rightsOfMirror(mirror, isWide))
   if (isWide) {
     needed.push(...following('namespaces', undefined, 'to know the namespaces'))
     needed.push(one(undefined, 'get', 'namespaces', undefined, 'to look again before a Secret is deleted'))
-    for (const name of new Set([...mirrors.map(({ secretName }) => secretName), ...formerSecretNames])) {
+    for (const name of followedSecrets(config)) {
       needed.push(...following('secrets', name, 'to see drift at once, and to read many at a time'))
       needed.push(one(undefined, 'delete', 'secrets', name, 'to clean up what no mirror wants any more', true))
     }
-    for (const name of new Set(mirrors.flatMap(({ serviceAccounts }) => serviceAccounts))) {
+    for (const name of followedAccounts(config)) {
       needed.push(...following('serviceaccounts', name, 'to see new ServiceAccounts at once'))
     }
   }

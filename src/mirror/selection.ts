@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts'
 import { meetsSelector } from './labels.ts'
 
-export type MirrorEntry = NonNullable<Config['kubernetes']>['mirrors'][number]
+type Kubernetes = NonNullable<Config['kubernetes']>
+
+export type MirrorEntry = Kubernetes['mirrors'][number]
 
 /** Kubernetes' own: a pattern or selector that is too wide shall not reach them. */
 const SYSTEM = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
@@ -16,6 +18,19 @@ export function namedIn({ namespaces, exceptNamespaces, namespaceSelector }: Mir
   if (namespaceSelector !== undefined) return []
   const isExcept = anyOf(exceptNamespaces)
   return (namespaces ?? []).filter((name) => !isPattern(name) && !isExcept(name))
+}
+
+/** Names of Secrets that are followed in all namespaces: those that are written, and those that were. */
+export function followedSecrets({
+  mirrors,
+  formerSecretNames,
+}: Pick<Kubernetes, 'mirrors' | 'formerSecretNames'>): string[] {
+  return [...new Set([...mirrors.map(({ secretName }) => secretName), ...formerSecretNames])]
+}
+
+/** Names of ServiceAccounts that are followed in all namespaces. */
+export function followedAccounts({ mirrors }: Pick<Kubernetes, 'mirrors'>): string[] {
+  return [...new Set(mirrors.flatMap(({ serviceAccounts }) => serviceAccounts))]
 }
 
 /** Whether a namespace with these labels gets the Secret of the entry. */
