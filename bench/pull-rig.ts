@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type CraftedImage, craftLarge, craftLayers, craftSingle } from '../test/helpers/crafted-image.ts'
 import type { Daemon } from '../test/helpers/daemon.ts'
 import { startWithLogin } from './rig.ts'
-import { craftLarge, craftManyLayers, craftSmall, startTokenRegistry, type TokenRegistry } from './token-registry.ts'
+import { startTokenRegistry, type TokenRegistry } from './token-registry.ts'
 
 /** One client's way to an image: the reference, and the folder with its credential. */
 export type Way = { ref: string; dockerConfig: string; caFile: string }
@@ -33,14 +34,14 @@ export async function startPullRig(
   stack.defer(() => near.stop())
   const far = await startTokenRegistry(folder, login, ROUND_TRIP_MS)
   stack.defer(() => far.stop())
-  const images: Record<Image, ReturnType<typeof craftLarge>> = {
-    large: craftLarge(largeBytes),
-    layers: craftManyLayers(),
+  const images: Record<Image, CraftedImage> = {
+    large: craftLarge('1', largeBytes),
+    layers: craftLayers('1', 60),
   }
   for (const registry of [near, far]) {
     for (const [name, image] of Object.entries(images)) await registry.push(`team/${name}`, image)
   }
-  for (let burst = 0; burst < bursts; burst += 1) await near.push(`team/burst${burst}`, craftSmall())
+  for (let burst = 0; burst < bursts; burst += 1) await near.push(`team/burst${burst}`, craftSingle('1'))
 
   const daemon = await startWithLogin(main, [near.entry(NAMES.near), far.entry(NAMES.far)], login)
   stack.defer(() => daemon.close())

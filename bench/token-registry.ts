@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { type CraftedImage, craftLayers, craftSingle, digestOf } from '../test/helpers/crafted-image.ts'
+import type { CraftedImage } from '../test/helpers/crafted-image.ts'
 import { type Login, startDockerRegistry } from '../test/helpers/docker-registry.ts'
 import { type JwtServer, startJwtServer } from '../test/helpers/jwt-server.ts'
 import { type PushTarget, pushCrafted } from '../test/helpers/push-crafted.ts'
@@ -63,25 +61,3 @@ export async function startTokenRegistry(folder: string, login: Login, roundTrip
     stop: () => held.disposeAsync(),
   }
 }
-
-/** One layer of so many bytes that do not compress; 60 layers that weigh next to nothing; and one of each for a burst. */
-export function craftLarge(bytes: number): CraftedImage {
-  const layer = gzipSync(randomBytes(bytes), { level: 0 })
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers' } }))
-  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-  const descriptor = (type: string, blob: Buffer) => ({
-    mediaType: `application/vnd.oci.image.${type}`,
-    digest: digestOf(blob),
-    size: blob.length,
-  })
-  const fields = {
-    config: descriptor('config.v1+json', config),
-    layers: [descriptor('layer.v1.tar+gzip', layer)],
-  }
-  const content = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...fields }))
-  const digest = digestOf(content)
-  return { tag: '1', blobs: [config, layer], manifests: [{ mediaType, content, digest, tag: '1' }], digest }
-}
-
-export const craftManyLayers = (): CraftedImage => craftLayers('1', 60)
-export const craftSmall = (): CraftedImage => craftSingle('1')
