@@ -4,6 +4,8 @@ import { RegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
 import type { Keychain } from '../keychain/keychain.ts'
 import type { Entry } from '../keychain/tombstone.ts'
+import { CALL_TIMEOUT_MS } from '../mirror/call.ts'
+import { SILENCE_MS } from '../mirror/follow.ts'
 import { openFleetCluster } from './cluster.ts'
 import { createElection } from './election.ts'
 import { keepSynced } from './keep-synced.ts'
@@ -14,10 +16,6 @@ import { createReplica, type Replica, type ReplicaState } from './replica.ts'
 import { type FleetReport, fleetWarnings, twinDetail } from './report.ts'
 import { type Share, shareOf } from './share.ts'
 import type { Time } from './time.ts'
-
-const CALL_TIMEOUT_MS = 10_000
-/** Two bookmarks and a half. */
-const SILENCE_MS = 150_000
 
 type Kubernetes = NonNullable<Config['kubernetes']>
 export type FleetConfig = Pick<Kubernetes, 'kubeconfig' | 'mirrors' | 'resyncIntervalMs'> & {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { RegcreddError } from '../errors.ts'
-import { createCall } from '../mirror/call.ts'
+import { CALL_TIMEOUT_MS, createCall } from '../mirror/call.ts'
 import { systemCode } from '../mirror/fault.ts'
 import { spread } from '../mirror/keep-up.ts'
 import { openKubeconfig } from '../mirror/kubeconfig.ts'
@@ -11,7 +11,6 @@ import type { Time } from './time.ts'
 const DAY_MS = 86_400_000
 /** So long a node may be off and still come back by itself. A cluster may give less. */
 const LIFETIME_SECONDS = 7 * 86_400
-const CALL_TIMEOUT_MS = 10_000
 const FIRST_RETRY_MS = 5_000
 const LAST_RETRY_MS = 600_000
 

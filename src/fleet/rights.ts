@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import type { Needed } from '../mirror/rights.ts'
+import { type Needed, need } from '../mirror/rights.ts'
 import { LEADER_LEASE, nodeLeaseNameOf, secretNameOf } from './names.ts'
 import { shareOf } from './share.ts'
 
@@ -13,28 +13,22 @@ export function fleetRights(
 ): Needed[] {
   if (fleet === undefined) return []
   const { namespace } = fleet
-  const one = (
-    verb: string,
-    resource: Needed['right']['resource'],
-    name: string | undefined,
-    purpose: string,
-  ): Needed => ({
-    right: { namespace, verb, resource, name },
-    purpose,
-    isPerNamespace: false,
-  })
   const own = nodeLeaseNameOf(node)
   return [
-    one('list', 'leases', undefined, 'to see the other nodes'),
-    one('create', 'leases', undefined, 'to say that this node is there'),
-    ...['get', 'update'].map((verb) => one(verb, 'leases', own, 'to say that this node is there')),
-    one('get', 'leases', LEADER_LEASE, 'to know which node writes the Secrets of tenants'),
-    ...(mirrors.length > 0 ? [one('update', 'leases', LEADER_LEASE, 'to be the one that writes them')] : []),
+    need(namespace, 'list', 'leases', undefined, 'to see the other nodes'),
+    need(namespace, 'create', 'leases', undefined, 'to say that this node is there'),
+    ...['get', 'update'].map((verb) => need(namespace, verb, 'leases', own, 'to say that this node is there')),
+    need(namespace, 'get', 'leases', LEADER_LEASE, 'to know which node writes the Secrets of tenants'),
+    ...(mirrors.length > 0
+      ? [need(namespace, 'update', 'leases', LEADER_LEASE, 'to be the one that writes them')]
+      : []),
     ...registries
       .filter((key) => shareOf(fleet, key) === 'shared')
       .flatMap((key) => [
-        ...['get', 'list', 'watch'].map((verb) => one(verb, 'secrets', secretNameOf(key), `to take over ${key}`)),
-        one('update', 'secrets', secretNameOf(key), `to log in and rotate here: ${key}`),
+        ...['get', 'list', 'watch'].map((verb) =>
+          need(namespace, verb, 'secrets', secretNameOf(key), `to take over ${key}`),
+        ),
+        need(namespace, 'update', 'secrets', secretNameOf(key), `to log in and rotate here: ${key}`),
       ]),
   ]
 }

@@ -2,6 +2,9 @@ import type { ConfigurationOptions, RequestContext, ResponseContext } from '@kub
 import { type Answer, faultOf } from './fault.ts'
 import type { Client, Connection, Kubeconfig } from './kubeconfig.ts'
 
+/** For one call, where nobody says otherwise. */
+export const CALL_TIMEOUT_MS = 10_000
+
 /** Makes one call to the API server, within the time limit; gives its value or why there is none. Never throws. */
 export type Call = <T>(
   signal: AbortSignal,

@@ -4,6 +4,8 @@ import type { Lists } from './lists.ts'
 import type { Meta, Subject } from './objects.ts'
 import type { Time } from './time.ts'
 
+/** How long a watch may be without a sign, where nobody says otherwise: two bookmarks and a half. */
+export const SILENCE_MS = 150_000
 const FIRST_PAUSE_MS = 100
 const SECOND_PAUSE_MS = 1_000
 const LAST_PAUSE_MS = 30_000

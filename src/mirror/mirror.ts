@@ -2,9 +2,10 @@ import type { Config } from '../config/config.ts'
 import { RegcreddError } from '../errors.ts'
 import type { Credential } from '../keychain/credential.ts'
 import type { Mirror, MirrorResult } from '../rotation/ports.ts'
+import { CALL_TIMEOUT_MS } from './call.ts'
 import { type Checked, checkRights } from './check.ts'
 import { guardWrites, openCluster } from './cluster.ts'
-import type { Following } from './follow.ts'
+import { type Following, SILENCE_MS } from './follow.ts'
 import { keepUp, spread } from './keep-up.ts'
 import type { Meta } from './objects.ts'
 import { isSurelyOurs, type Owner } from './ownership.ts'
@@ -18,9 +19,6 @@ import { createTracking, type MirrorStatus, type Tracked } from './tracked.ts'
 
 export type { MirrorStatus } from './tracked.ts'
 
-const CALL_TIMEOUT_MS = 10_000
-/** Two bookmarks and a half. */
-const SILENCE_MS = 150_000
 /** So many resyncs may fail to happen until a Secret counts as stale, and so many silences until a watch does. */
 const MISSED = 3
 /** In a row; whoever goes on changing a Secret is answered more slowly then. */

@@ -17,10 +17,10 @@ export function rightsOf(config: NonNullable<Config['kubernetes']>): Needed[] {
   const needed = mirrors.flatMap((mirror) => rightsOfMirror(mirror, isWide))
   if (isWide) {
     needed.push(...following('namespaces', undefined, 'to know the namespaces'))
-    needed.push(one(undefined, 'get', 'namespaces', undefined, 'to look again before a Secret is deleted'))
+    needed.push(need(undefined, 'get', 'namespaces', undefined, 'to look again before a Secret is deleted'))
     for (const name of followedSecrets(config)) {
       needed.push(...following('secrets', name, 'to see drift at once, and to read many at a time'))
-      needed.push(one(undefined, 'delete', 'secrets', name, 'to clean up what no mirror wants any more', true))
+      needed.push(need(undefined, 'delete', 'secrets', name, 'to clean up what no mirror wants any more', true))
     }
     for (const name of followedAccounts(config)) {
       needed.push(...following('serviceaccounts', name, 'to see new ServiceAccounts at once'))
@@ -31,31 +31,32 @@ export function rightsOf(config: NonNullable<Config['kubernetes']>): Needed[] {
 
 /** What it takes to ask who a caller of the admin API is, and what he may do. */
 export const callerRights: Needed[] = [
-  one(undefined, 'create', 'tokenreviews', undefined, 'to know who a caller of the admin API is'),
-  one(undefined, 'create', 'subjectaccessreviews', undefined, 'to know what he may do'),
+  need(undefined, 'create', 'tokenreviews', undefined, 'to know who a caller of the admin API is'),
+  need(undefined, 'create', 'subjectaccessreviews', undefined, 'to know what he may do'),
 ]
 
 function rightsOfMirror(mirror: MirrorEntry, isWide: boolean): Needed[] {
   const places = isWide ? [undefined] : namedIn(mirror)
   return places.flatMap((namespace) => [
-    one(namespace, 'get', 'secrets', mirror.secretName, 'to compare the Secret', isWide),
-    one(namespace, 'patch', 'secrets', mirror.secretName, 'to write it in place', isWide),
-    one(namespace, 'create', 'secrets', undefined, 'to make it where it is missing', isWide),
+    need(namespace, 'get', 'secrets', mirror.secretName, 'to compare the Secret', isWide),
+    need(namespace, 'patch', 'secrets', mirror.secretName, 'to write it in place', isWide),
+    need(namespace, 'create', 'secrets', undefined, 'to make it where it is missing', isWide),
     ...mirror.serviceAccounts.flatMap((account) => [
-      one(namespace, 'get', 'serviceaccounts', account, 'to see which pull secrets it names', isWide),
-      one(namespace, 'patch', 'serviceaccounts', account, 'to let it name the Secret', isWide),
+      need(namespace, 'get', 'serviceaccounts', account, 'to see which pull secrets it names', isWide),
+      need(namespace, 'patch', 'serviceaccounts', account, 'to let it name the Secret', isWide),
       ...(account === 'default'
-        ? [one(namespace, 'create', 'serviceaccounts', undefined, 'to make `default` before the first pod', isWide)]
+        ? [need(namespace, 'create', 'serviceaccounts', undefined, 'to make `default` before the first pod', isWide)]
         : []),
     ]),
   ])
 }
 
 function following(resource: Right['resource'], name: string | undefined, purpose: string): Needed[] {
-  return ['list', 'watch'].map((verb) => one(undefined, verb, resource, name, purpose))
+  return ['list', 'watch'].map((verb) => need(undefined, verb, resource, name, purpose))
 }
 
-function one(
+/** `isPerNamespace` as in what it gives; `namespace` undefined stands for the whole cluster. */
+export function need(
   namespace: string | undefined,
   verb: string,
   resource: Right['resource'],
