@@ -235,7 +235,7 @@ describe('a fleet on a real API server', { skip: skipWithoutKubernetes() }, () =
     assert.equal(await other.password(), undefined)
     assert.equal(await other.password('current', 'own.example'), undefined)
     await assert.rejects(other.login('two'), (thrown: RegcreddError) => thrown.code === 'FLEET_NOT_SHARED')
-    assert.equal(await build.allAdopted(KEY, 1, signal), true)
+    await eventually('all have it that are to', () => build.allAdopted(KEY, 1, signal))
   })
 
   it('keeps the fleets of two clusters apart, whatever their names', async (t) => {

@@ -177,8 +177,9 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
     await eventually('it is told', () => warning().includes('are no pair of a certificate and its unencrypted key'))
     await rm(files.keyFile)
     await eventually('it is told', () => warning().includes('client.key cannot be read (ENOENT)'))
-    await copyFile(renewed.keyFile, files.keyFile)
-    await chmod(files.keyFile, 0o644)
+    await copyFile(renewed.keyFile, `${files.keyFile}.new`)
+    await chmod(`${files.keyFile}.new`, 0o644)
+    await rename(`${files.keyFile}.new`, files.keyFile)
     await eventually('a key that others may read is not taken', () => warning().includes('is open to others'))
     assert.match(
       warning(),
