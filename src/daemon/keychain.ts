@@ -17,7 +17,6 @@ export async function startKeychain({ config, log, metrics, stack }: Base): Prom
   const keychain = keepKnown(opened, { clock: Date.now, plaintextTtlMs })
   stack.defer(() => keychain.close())
   const fresh = await keepFresh(keychain, {
-    clock: Date.now,
     onNews: (seen) => {
       metrics.keychainState({ store: keychain.store, isReady: seen.state === 'ready' })
       log[seen.state === 'ready' && seen.code === undefined ? 'info' : 'error']({ ...seen }, 'keychain')

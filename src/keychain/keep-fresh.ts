@@ -6,8 +6,6 @@ const LOOK_EVERY_MS = 2_000
 const REFRESH_EVERY_MS = 60_000
 
 export type FreshOptions = {
-  /** Milliseconds since 1970, as `Date.now`. */
-  clock: () => number
   /** Told after the first reading and whenever the state or the code has changed since, whoever met it first. */
   onNews: (seen: Seen) => void
   lookEveryMs?: number
@@ -16,38 +14,53 @@ export type FreshOptions = {
 
 /**
  * Reads the keychain now, and from then on every minute; every two seconds while it cannot be read, so that one that was unlocked or
- * restarted is soon seen to be back. Resolves after the first reading, whatever came of it. `close` waits for a reading under way.
+ * restarted is soon seen to be back. Otherwise it wakes nobody. Resolves after the first reading, whatever came of it. `close` waits for a reading
+ * under way.
  */
 export async function keepFresh(
   keychain: KnownKeychain,
-  { clock, onNews, lookEveryMs = LOOK_EVERY_MS, refreshEveryMs = REFRESH_EVERY_MS }: FreshOptions,
+  { onNews, lookEveryMs = LOOK_EVERY_MS, refreshEveryMs = REFRESH_EVERY_MS }: FreshOptions,
 ): Promise<{ close(): Promise<void> }> {
   const closing = new AbortController()
-  let refreshedAtMs = 0
+  let resting: AbortController | undefined
+  let refreshAtMs = 0
   let told: Seen | undefined
 
   async function look(): Promise<void> {
-    keychain.dropStale()
-    const waitedMs = clock() - refreshedAtMs
-    const isDue = waitedMs >= refreshEveryMs || waitedMs < 0
-    if (isDue || keychain.seen().state !== 'ready') {
+    if (performance.now() >= refreshAtMs || keychain.seen().state !== 'ready') {
       await keychain.refresh()
-      refreshedAtMs = clock()
+      refreshAtMs = performance.now() + refreshEveryMs
     }
     const seen = keychain.seen()
-    if (told !== undefined && seen.state === told.state && seen.code === told.code) return
+    if (isTold(seen)) return
     told = seen
     onNews(seen)
   }
 
+  const isTold = (seen: Seen) => told !== undefined && seen.state === told.state && seen.code === told.code
+
+  /** Until the next reading, until something known is to be dropped, or until somebody meets the store in another state. */
+  async function rest(): Promise<void> {
+    resting = new AbortController()
+    const untilMs = Math.min(refreshAtMs - performance.now(), keychain.dropStale())
+    await pause(untilMs, AbortSignal.any([closing.signal, resting.signal]))
+    resting = undefined
+  }
+
   async function goOn(): Promise<void> {
     while (!closing.signal.aborted) {
-      await sleep(lookEveryMs, undefined, { signal: closing.signal, ref: false }).catch(() => undefined)
+      if (isCalm()) await rest()
+      // Not at once: a store that comes and goes is neither read nor told of more often than this.
+      if (!isCalm()) await pause(lookEveryMs, closing.signal)
+      keychain.dropStale()
       if (!closing.signal.aborted) await look()
     }
   }
 
+  const isCalm = () => keychain.seen().state === 'ready' && isTold(keychain.seen())
+
   await look()
+  keychain.onSeen(() => resting?.abort())
   const ended = goOn()
   return {
     async close() {
@@ -55,4 +68,8 @@ export async function keepFresh(
       await ended
     },
   }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined)
 }

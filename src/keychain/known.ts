@@ -18,10 +18,15 @@ export interface KnownKeychain extends Keychain {
   refresh(): Promise<Seen>
   /** How the store was when it was last used; asks nothing. */
   seen(): Seen
+  /** `take` is called whenever the state or the code of what was seen is another, with nothing: ask `seen`. */
+  onSeen(take: () => void): void
   /** How many credentials are known. */
   knownCount(): number
-  /** Drops what has been known for longer than `plaintextTtlMs` without being read anew. Whoever asks for it does so, too. */
-  dropStale(): void
+  /**
+   * Drops what has been known for longer than `plaintextTtlMs` without being read anew, and gives in how many milliseconds the next is to go, or
+   * Infinity. Whoever asks for what is known drops it, too.
+   */
+  dropStale(): number
 }
 
 export type KnownOptions = {
@@ -52,7 +57,10 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
   // Grows at both ends of a write: a reading that a write overlaps must not put the older value back.
   const writes = new Map<string, number>()
   const readings = new Map<string, Promise<Credential | undefined>>()
-  const observer = observeStore(clock)
+  const takers: (() => void)[] = []
+  const observer = observeStore(clock, () => {
+    for (const take of takers) take()
+  })
   let refreshing: Promise<Seen> | undefined
 
   function countWrite(key: string): void {
@@ -72,12 +80,16 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     }
   }
 
-  function dropStale(): void {
-    if (plaintextTtlMs === Number.POSITIVE_INFINITY) return
-    const oldestMs = steadyMs() - plaintextTtlMs
+  function dropStale(): number {
+    if (plaintextTtlMs === Number.POSITIVE_INFINITY) return plaintextTtlMs
+    const nowMs = steadyMs()
+    let nextMs = Number.POSITIVE_INFINITY
     for (const key of known.keys()) {
-      if ((readAtMs.get(key) ?? 0) <= oldestMs) known.delete(key)
+      const leftMs = (readAtMs.get(key) ?? 0) + plaintextTtlMs - nowMs
+      if (leftMs <= 0) known.delete(key)
+      else nextMs = Math.min(nextMs, leftMs)
     }
+    return nextMs
   }
 
   function knownOf(key: string): Credential | undefined {
@@ -196,6 +208,7 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     },
     dropStale,
     seen: observer.seen,
+    onSeen: (take) => void takers.push(take),
     async lend(name) {
       const absent = absentSince.get(name)
       if (absent !== undefined && observer.seen().state === 'ready' && clock() - absent < absenceMs) return undefined

@@ -26,14 +26,16 @@ export type Observer = {
   failedInFull(error: RegcreddError): void
 }
 
-/** Keeps the last that was seen of a store. Before anything was seen it counts as unavailable. */
-export function observeStore(clock: () => number): Observer {
+/** Keeps the last that was seen of a store, and tells when its state or code is another. Before anything was seen it counts as unavailable. */
+export function observeStore(clock: () => number, onChange: () => void): Observer {
   const now = () => new Date(clock()).toISOString()
   let seen: Seen = { state: 'unavailable', since: now(), refreshedAt: undefined, code: undefined, detail: undefined }
 
   function enter(state: KeychainState, failure: RegcreddError | undefined): void {
-    const since = state === seen.state ? seen.since : now()
-    seen = { ...seen, state, since, code: failure?.code, detail: failure?.detail }
+    const before = seen
+    const since = state === before.state ? before.since : now()
+    seen = { ...before, state, since, code: failure?.code, detail: failure?.detail }
+    if (seen.state !== before.state || seen.code !== before.code) onChange()
   }
 
   return {
@@ -48,8 +50,7 @@ export function observeStore(clock: () => number): Observer {
     },
     failed(error) {
       // One broken item does not make the store unavailable; whether it is more than one, the next refresh tells.
-      if (error.code === 'KEYCHAIN_CORRUPT') seen = { ...seen, code: error.code, detail: error.detail }
-      else enter(stateAfter(error), error)
+      enter(error.code === 'KEYCHAIN_CORRUPT' ? seen.state : stateAfter(error), error)
     },
     failedInFull(error) {
       enter(stateAfter(error), error)

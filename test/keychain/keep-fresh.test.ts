@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RegcreddError } from '../../src/errors.ts'
 import { keepFresh } from '../../src/keychain/keep-fresh.ts'
 import { keepKnown } from '../../src/keychain/known.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
+import { replace } from '../../src/rotation/plan.ts'
+import { Secret } from '../../src/secret.ts'
+import { eventually } from '../helpers/eventually.ts'
 
-async function until(holds: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 200 && !holds(); turn += 1) await sleep(5)
-  assert.ok(holds(), 'not within a second')
-}
+const KEY = 'r.example'
+const LOGIN = { username: 'ci', secret: new Secret('of the test only'), email: undefined }
+const LOOK_MS = 5
 
-/** A keychain that can be broken, looked at every 5 ms, on a clock that stands until it is moved. */
-async function start(t: TestContext) {
+/** A keychain that can be broken, on a clock that stands; what it holds is known for as long as `plaintextTtlMs` says. */
+async function start(t: TestContext, { refreshEveryMs = 3_600_000, plaintextTtlMs = Number.POSITIVE_INFINITY } = {}) {
   const memory = createMemoryKeychain()
-  const state = { broken: undefined as RegcreddError | undefined, nowMs: 1_000_000, readings: 0, news: [] as string[] }
-  const keychain = keepKnown(
+  await memory.update(KEY, (stored) => replace(stored, KEY, LOGIN, new Date()))
+  const state = {
+    broken: undefined as RegcreddError | undefined,
+    readings: 0,
+    leftMs: [] as number[],
+    news: [] as string[],
+  }
+  const known = keepKnown(
     {
       ...memory,
       all: async () => {
@@ -28,40 +35,57 @@ async function start(t: TestContext) {
         return memory.get(key)
       },
     },
-    { clock: () => state.nowMs },
+    { clock: () => 0, plaintextTtlMs, steadyMs: () => performance.now() },
   )
+  const keychain = {
+    ...known,
+    dropStale() {
+      const leftMs = known.dropStale()
+      state.leftMs.push(leftMs)
+      return leftMs
+    },
+  }
   const fresh = await keepFresh(keychain, {
-    clock: () => state.nowMs,
     onNews: (seen) => state.news.push(seen.code ?? seen.state),
-    lookEveryMs: 5,
+    lookEveryMs: LOOK_MS,
+    refreshEveryMs,
   })
   t.after(() => fresh.close())
   return { state, keychain }
 }
 
-test('a keychain that works is read once a minute', async (t) => {
-  const { state } = await start(t)
-  await sleep(50)
-  assert.equal(state.readings, 1)
-  state.nowMs += 60_000
-  await until(() => state.readings === 2)
+test('a keychain that works is read at its interval, and in between nobody is woken', async (t) => {
+  const slow = await start(t)
+  const { state } = await start(t, { refreshEveryMs: 20 })
+  await eventually('it is read again and again', () => state.readings > 3)
   assert.deepEqual(state.news, ['ready'])
+  assert.deepEqual([slow.state.readings, slow.state.leftMs.length], [1, 1])
 })
 
 test('a keychain that was met locked by somebody else is told of, looked at often, and told of when it is back', async (t) => {
   const { state, keychain } = await start(t)
   state.broken = new RegcreddError('KEYCHAIN_LOCKED')
-  await assert.rejects(keychain.get('r.example'), { code: 'KEYCHAIN_LOCKED' })
-  await until(() => state.readings > 3)
+  await keychain.get(KEY)
+  await eventually('it is looked at often', () => state.readings > 3)
   assert.deepEqual(state.news, ['ready', 'KEYCHAIN_LOCKED'])
   state.broken = undefined
-  await until(() => state.news.at(-1) === 'ready')
+  await eventually('it is told of', () => state.news.length === 3)
+  assert.equal(state.news.at(-1), 'ready')
   assert.equal(keychain.seen().state, 'ready')
-  assert.equal(state.news.length, 3)
 })
 
-test('a clock that is set back does not keep the keychain from being read', async (t) => {
-  const { state } = await start(t)
-  state.nowMs -= 3_600_000
-  await until(() => state.readings === 2)
+test('a keychain that was met locked for a moment is read again, and nothing is told', async (t) => {
+  const { state, keychain } = await start(t)
+  state.broken = new RegcreddError('KEYCHAIN_LOCKED')
+  await keychain.get(KEY)
+  state.broken = undefined
+  await eventually('it is read again', () => state.readings === 2)
+  assert.deepEqual(state.news, ['ready'])
+})
+
+test('what may be known for less than the interval goes when its time is over, though nobody asks', async (t) => {
+  const { state } = await start(t, { plaintextTtlMs: 50 })
+  await eventually('nothing is left to drop', () => state.leftMs.at(-1) === Number.POSITIVE_INFINITY)
+  assert.ok((state.leftMs[0] ?? 0) > 0, 'it was known before')
+  assert.equal(state.readings, 1)
 })
