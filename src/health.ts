@@ -23,7 +23,7 @@ type Answer = { status: number; contentType: string; body: string; allow?: strin
  */
 export async function startHealth(parts: HealthParts): Promise<{ port: number; close: () => Promise<void> }> {
   const server = createServer(
-    { headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    { headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 5_000 },
     (request, response) => {
       answerTo(request, parts).then(
         (answer) => send(request, response, answer),
