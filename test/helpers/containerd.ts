@@ -38,7 +38,7 @@ export type ContainerdOptions = {
 /** What the sandbox of a pod runs; a test that runs pods gives it by the registry's hosts.toml. */
 const PAUSE_IMAGE = 'registry.k8s.io/pause:test'
 
-const goneWithinMs = 5_000
+const goneWithinMs = 30_000
 const run = promisify(execFile)
 
 /**

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { AuditRecord } from '../../src/audit/record.ts'
 import { mainPath, type Outcome, type RunOptions, run } from '../cli/regcredd.ts'
+import { freePort } from './free-port.ts'
 import { type Ended, type ServerProcess, startServer } from './server-process.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: each test knows the answer that it asks for
@@ -53,6 +54,9 @@ export type DaemonOptions = {
   main?: string
 }
 
+/** What it does at its end is looked at, so it must come to it on a busy machine too. */
+const STOP_WITHIN_MS = 30_000
+
 /** Starts a real daemon as a process of its own, with a file keychain unless `config` says otherwise; every path lies in a temp folder. */
 export async function startDaemon({
   registries,
@@ -70,13 +74,13 @@ export async function startDaemon({
   const written = {
     registries,
     keychain: { store: 'file', path: join(folder, 'state/keychain.json'), keyFile },
-    health: { listen: '127.0.0.1:0' },
+    health: { listen: `127.0.0.1:${await freePort()}` },
     audit: { folder: join(folder, 'log') },
     rotation: { journal: join(folder, 'state/rotation.journal') },
     ...config,
     admin: { socket, tokensFile: join(folder, 'state/admin-tokens.json'), ...(config['admin'] as object) },
     proxy: {
-      listen: '127.0.0.1:0',
+      listen: `127.0.0.1:${await freePort()}`,
       callerTokenFile: join(folder, 'state/caller-token'),
       ...(config['proxy'] as object),
     },
@@ -85,6 +89,11 @@ export async function startDaemon({
 
   let server: ServerProcess | undefined
   let earlier = ''
+  async function end(stop: (server: ServerProcess) => Promise<void>): Promise<void> {
+    if (server !== undefined) await stop(server)
+    earlier += server?.log() ?? ''
+    server = undefined
+  }
   const daemon: Daemon = {
     folder,
     pid: 0,
@@ -136,17 +145,13 @@ export async function startDaemon({
       if (server === undefined) throw new Error('the daemon was not started')
       return server.ended
     },
-    async stop() {
-      await server?.stop()
-      earlier += server?.log() ?? ''
-      server = undefined
-    },
+    stop: () => end((server) => server.stopWithin(STOP_WITHIN_MS)),
     async kill() {
       if (server !== undefined) process.kill(server.pid, 'SIGKILL')
-      await daemon.stop()
+      await end(({ stop }) => stop())
     },
     async close() {
-      await daemon.stop()
+      await end(({ stop }) => stop())
       await rm(folder, { recursive: true, force: true })
     },
   }

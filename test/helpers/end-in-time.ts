@@ -1,10 +1,11 @@
 /**
  * Loaded into every test file (`--import`). Node waits for ever for a file that leaves a server or a timer behind, and --test-timeout
- * ends tests, not files: so a file that is done with its tests and does not end is ended here, with the names of what holds it.
+ * ends tests, not files: so a file that is done with its tests and does not end is ended here, with the names of what holds it. The time
+ * is for the file's own `after` hooks too, which come later and stop what takes its time to stop.
  */
 import { after } from 'node:test'
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 // Not in the process that runs the files.
 if (process.env['NODE_TEST_CONTEXT'] !== undefined) {

@@ -22,7 +22,7 @@ export function skipWithoutKeyring(): false | string {
 }
 
 const PASSWORD = 'the keyring of a test'
-const READY_WITHIN_MS = 15_000
+const READY_WITHIN_MS = 60_000
 
 export type Keyring = {
   /** Environment by which a client finds it: bus, home, runtime folder. */

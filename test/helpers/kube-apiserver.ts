@@ -158,7 +158,7 @@ async function writeFiles(dir: string, tokens: Record<KubeUser, string>) {
 }
 
 async function untilReady(url: string, ca: string, token: string, log: () => string): Promise<void> {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 120_000
   const agent = new Agent({ ca, keepAlive: false })
   while (Date.now() < deadline) {
     if ((await statusOf(`${url}/readyz`, agent, token)) === 200) return

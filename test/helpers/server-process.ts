@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tool } from './tools.ts'
 
@@ -11,15 +10,19 @@ export type ServerProcess = {
   log: () => string
   /** Resolves when it has ended, by itself or by a signal. */
   ended: Promise<Ended>
+  /** SIGTERM, and SIGKILL where it does not end in time; waits for its end. */
   stop: () => Promise<void>
+  stopWithin: (limitMs: number) => Promise<void>
 }
 
 export type Ended = { code: number | null; signal: NodeJS.Signals | null }
 
 export type ServerCommand = { tool: Tool; args: string[]; ready: RegExp; env?: NodeJS.ProcessEnv; cwd?: string }
 
-const readyWithinMs = 15_000
+const readyWithinMs = 60_000
 const termWithinMs = 5_000
+/** For what it wrote last to be read. A child of its own that lives on may hold its output open. */
+const lastWordsWithinMs = 2_000
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -29,7 +32,15 @@ process.on('exit', () => {
 export async function startServer({ tool, args, ready, env, cwd }: ServerCommand): Promise<ServerProcess> {
   const child = spawn(tool.command, args, { env: { ...tool.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
-  const ended = new Promise<Ended>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('exit', (code, signal) => {
+      const told = () => resolve({ code, signal })
+      child.once('close', told)
+      setTimeout(told, lastWordsWithinMs).unref()
+    })
+  })
+  const stopWithin = (limitMs: number) => stop(child, ended, limitMs)
+  const stopped = () => stopWithin(termWithinMs)
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk))
   let failure: Error | undefined
@@ -38,10 +49,10 @@ export async function startServer({ tool, args, ready, env, cwd }: ServerCommand
   for (;;) {
     const match = ready.exec(log)
     if (match !== null && child.pid !== undefined)
-      return { pid: child.pid, ready: match, log: () => log, ended, stop: () => stop(child) }
+      return { pid: child.pid, ready: match, log: () => log, ended, stop: stopped, stopWithin }
     const dead = failure !== undefined || child.exitCode !== null || child.signalCode !== null
     if (dead || Date.now() > deadline) {
-      await stop(child)
+      await stopped()
       const why = dead
         ? `ended (${failure?.message ?? child.exitCode ?? child.signalCode})`
         : `is not ready after ${readyWithinMs} ms`
@@ -51,12 +62,11 @@ export async function startServer({ tool, args, ready, env, cwd }: ServerCommand
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child: ChildProcess, ended: Promise<Ended>, limitMs: number): Promise<void> {
   running.delete(child)
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
+  if (child.pid === undefined) return
   child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), termWithinMs)
-  await exited
+  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs)
+  await ended
   clearTimeout(timer)
 }
