@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from './server-process.ts'
@@ -80,6 +80,7 @@ export async function startDockerRegistry({
     ready: /listening on 127\.0\.0\.1:(\d+)/,
   })
   const port = Number(server.ready[1])
+  let passwordAtS = Math.ceil(Date.now() / 1000)
   return {
     origin: `${ca ? 'https' : 'http'}://127.0.0.1:${port}`,
     host: `127.0.0.1:${port}`,
@@ -87,8 +88,11 @@ export async function startDockerRegistry({
     ca,
     setPassword: async (password) => {
       if (login === undefined) throw new Error('a registry that was started without a login has no password')
-      // docker-registry 2.8 reads the file again when its time has changed; renamed, so that no request meets half of it.
       await writeFile(`${passwordFile}.new`, await htpasswdLine({ username: login.username, password }))
+      // docker-registry 2.8 reads the file again when its time is a later one, which two files of one tick need not have.
+      passwordAtS += 1
+      await utimes(`${passwordFile}.new`, passwordAtS, passwordAtS)
+      // So that no request meets half of it.
       await rename(`${passwordFile}.new`, passwordFile)
     },
     log: server.log,
