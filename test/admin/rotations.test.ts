@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../helpers/eventually.ts'
 import { KEY } from '../rotation/kit.ts'
 import { createDesk, type Desk, logIn, OTHER, PATH } from './kit.ts'
 
@@ -155,17 +156,17 @@ test('a client that goes away while it waits leaves the rotation to go on', asyn
   await new Promise((resolve) => server.once('listening', resolve))
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : undefined
+  const leaving = new AbortController()
   const gone = fetch(`http://127.0.0.1:${port}${rotations}`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', Prefer: 'wait=600' },
     body: '{"password":"new"}',
-    signal: AbortSignal.timeout(300),
+    signal: leaving.signal,
   })
+  await eventually('it is begun', async () => (await desk.bench.rotations.list(KEY)).length === 1)
+  leaving.abort()
   await assert.rejects(gone)
-  for (let turn = 0; turn < 100 && desk.lines.at(-1)?.status !== 0; turn += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  assert.equal(desk.lines.at(-1)?.status, 0)
+  await eventually('it is logged', () => desk.lines.at(-1)?.status === 0)
   assert.equal((await desk.bench.rotations.list(KEY))[0]?.state, 'STAGED')
   await desk.bench.rotations.close()
 })
