@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { awkwardPassword, canaryOf, randomMark } from '../helpers/canary.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { findLeaks, placesInFolder, sampleProcesses } from '../helpers/leak-search.ts'
 
 const canary = awkwardPassword('the password')
@@ -72,9 +73,14 @@ describe('the search for leaks', () => {
     await symlink(`/nowhere/${of('link')}`, join(folder, 'dangling'))
 
     const sampler = sampleProcesses()
-    const children = `require('node:child_process').spawnSync('sleep', ['0.2'], { argv0: [...'${backwards(of('grandchild'))}'].reverse().join('') })`
+    const options = `{ argv0: [...'${backwards(of('grandchild'))}'].reverse().join(''), stdio: 'inherit' }`
+    const children = `require('node:child_process').spawnSync('cat', ${options})`
     const child = spawn(process.execPath, ['-e', children, of('argv')], { env: { PASSWORD: of('environ') } })
-    await once(child, 'exit')
+    const ended = once(child, 'exit')
+    // Until then it waits for the end of its standard input.
+    await eventually('it was looked at', () => sampler.commands().includes(of('grandchild')))
+    child.stdin.end()
+    await ended
     sampler.stop()
 
     const found = findLeaks([...sampler.places(), ...placesInFolder('file', folder)], Object.values(marks)).join('\n')
