@@ -82,10 +82,10 @@ test('a daemon follows a rotation of the caller token by the command line withou
     assert.equal(rotated.code, 0, rotated.stderr)
     const [next = ''] = (await readFile(join(daemon.folder, 'state/caller-token'), 'utf8')).split('\n')
     assert.ok(!rotated.stdout.includes(next), 'the command does not print it')
-    await eventually('the new token is good', async () => (await pull(next)) === 200, 10_000)
+    await eventually('the new token is good', async () => (await pull(next)) === 200, 30_000)
     assert.equal(await pull(before), 200)
     assert.equal((await daemon.cli(['caller-token', 'retire'])).code, 0)
-    await eventually('the old token is refused', async () => (await pull(before)) === 403, 10_000)
+    await eventually('the old token is refused', async () => (await pull(before)) === 403, 30_000)
     assert.equal(await pull(next), 200)
   } finally {
     await daemon.close()

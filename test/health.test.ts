@@ -145,7 +145,7 @@ test('a taken port is LISTEN_FAILED with the address and what to do', async (t) 
   })
 })
 
-test('close ends a connection with half a request', { timeout: 3000 }, async (t) => {
+test('close ends a connection with half a request', { timeout: 30_000 }, async (t) => {
   const { port, close } = await startHealth({
     listen: { host: '127.0.0.1', port: 0 },
     ready: () => ({ ready: true, reasons: [] }),

@@ -12,11 +12,11 @@ function guarded(script: string) {
     const { createLogger } = await import(${src} + '/log.ts')
     const { endOnUncaught } = await import(${src} + '/process-guards.ts')
     using guard = endOnUncaught(createLogger({ level: 'info' }))
-    setTimeout(() => process.exit(0), 5_000)
+    setTimeout(() => process.exit(0), 20_000)
     const error = Object.assign(new Error('Bearer hunter2'), { headers: { authorization: 'Basic hunter2' } })
   `
   const args = ['--input-type=module', '--eval', head + script]
-  return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 })
+  return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
 }
 
 for (const [what, script] of [

@@ -204,7 +204,7 @@ test('close lets a request under way end and does not wait for idle connections'
   const [response] = await answered
   assert.equal(response.resume().statusCode, 200)
   await closed
-  assert.ok(performance.now() - startedMs < 2_000, 'it waited for an idle connection')
+  assert.ok(performance.now() - startedMs < 4_000, 'it waited for an idle connection')
 })
 
 test('close ends a request that does not end by itself', async (context) => {

@@ -88,9 +88,11 @@ describe('every endpoint of a daemon answers as the document says', () => {
     assert.equal((await ask(endpoints.resolveRotation, done.body.id, { version: 'v1' })).status, 409)
     const back = await ask(endpoints.rollBackRotation, done.body.id, { deadlineSeconds: 0 })
     assert.equal(back.status, 202)
-    await eventually('the registry refuses the old one', async () => {
-      return (await ask(endpoints.rotation, back.body.id)).body.state === 'ABORTED'
-    })
+    await eventually(
+      'the registry refuses the old one',
+      async () => (await ask(endpoints.rotation, back.body.id)).body.state === 'ABORTED',
+      40_000,
+    )
 
     const rest = await daemon.rest('GET', `/v1/registries/${HOST}`)
     registry.setPassword('a third one')

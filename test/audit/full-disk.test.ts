@@ -12,7 +12,7 @@ function fillDisk(folder: string, mode: 'closed' | 'open' | 'together') {
   const mountAndRun = `${mountSmallDisk.join(' ')} "$1" && exec "$2" "$3" "$1" "$4"`
   const child = join(import.meta.dirname, 'full-disk-child.ts')
   const [command = '', ...args] = [...inMountNamespace, 'sh', '-c', mountAndRun, 'sh', folder]
-  const told = execFileSync(command, [...args, process.execPath, child, mode], { encoding: 'utf8', timeout: 30_000 })
+  const told = execFileSync(command, [...args, process.execPath, child, mode], { encoding: 'utf8', timeout: 120_000 })
   return JSON.parse(told)
 }
 
