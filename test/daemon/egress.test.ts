@@ -6,6 +6,7 @@ import { canaryOf } from '../helpers/canary.ts'
 import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { startDockerRegistry } from '../helpers/docker-registry.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { pushImage } from '../helpers/image.ts'
 import { findLeaks, type Place, placesInFolder } from '../helpers/leak-search.ts'
 import { skopeoInspect } from '../helpers/skopeo.ts'
@@ -91,11 +92,11 @@ test('a daemon under HTTPS_PROXY with a login verifies and pulls through it, and
     login: { username: 'node', password: daemon.callerToken },
   }).catch((error: Error) => error)
   assert.ok(refused instanceof Error)
-  assert.match(
-    daemon.log(),
-    new RegExp(`EGRESS_PROXY_FAILED.*${egressProxy.host}: it answered 407, it refuses the login`),
+  const words = new RegExp(`EGRESS_PROXY_FAILED.*${egressProxy.host}: it answered 407, it refuses the login`)
+  await eventually('the log tells', () => words.test(daemon.log()))
+  await eventually('the audit tells', async () =>
+    (await daemon.audit()).some((line) => line.type === 'pull.end' && line.code === 'EGRESS_PROXY_FAILED'),
   )
-  assert.ok((await daemon.audit()).some((line) => line.type === 'pull.end' && line.code === 'EGRESS_PROXY_FAILED'))
   await assertNoLeak(daemon)
 })
 

@@ -64,12 +64,12 @@ test('on a full audit disk pulls and acts are refused, it is said everywhere, no
     ready: false,
     audit: { writable: false, code: 'ENOSPC', whenFull: 'closed' },
   })
-  assert.match(daemon.log(), /"code":"ENOSPC".*the audit cannot be written/)
+  await eventually('the log tells', () => /"code":"ENOSPC".*the audit cannot be written/.test(daemon.log()))
 
   await makeRoom()
   assert.equal((await ask(port(), manifest, token())).status, 200)
   assert.equal((await fetch(`${daemon.health}/readyz`)).status, 200)
-  assert.match(daemon.log(), /the audit can be written again/)
+  await eventually('the log tells', () => daemon.log().includes('the audit can be written again'))
   const gap = (await records()).find(({ type }) => type === 'audit.gap')
   assert.partialDeepStrictEqual(gap, { detail: { code: 'ENOSPC', pulls: 'refused' } })
 })

@@ -44,7 +44,7 @@ describe('the main job, in one daemon', () => {
     const statuses: number[] = []
     let pulling = true
     const load = (async () => {
-      while (pulling && statuses.length < 10_000) statuses.push((await pull()).status)
+      while (pulling && statuses.length < 100_000) statuses.push((await pull()).status)
     })()
     const started = await daemon.rest('POST', `/v1/registries/${NAME}/rotations`, {
       password: 'second-password',
@@ -59,9 +59,10 @@ describe('the main job, in one daemon', () => {
     await eventually(
       'the rotation commits',
       async () => (await daemon.rest('GET', started.headers.location ?? '')).body.state === 'GRACE',
-      20_000,
+      40_000,
     )
-    await sleep(100)
+    const atCommit = statuses.length
+    await eventually('it has pulled often, also since then', () => statuses.length > Math.max(50, atCommit + 10))
     pulling = false
     await load
     assert.ok(statuses.length > 50, `${statuses.length} pulls`)

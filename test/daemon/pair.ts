@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test'
 import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
+import { freePort } from '../helpers/free-port.ts'
 
 export const NAME = 'registry.corp.example'
 export const PASSWORD = 'the-password'
@@ -14,7 +15,8 @@ export async function startPair(
   t: TestContext,
   options: { config?: Record<string, unknown>; wrap?: string[]; env?: NodeJS.ProcessEnv; login?: 'no' } = {},
 ): Promise<{ registry: FakeRegistry; daemon: Daemon; port: () => number; manifest: string; token: () => object }> {
-  const registry = await startFakeRegistry({ auth: 'bearer', password: PASSWORD })
+  // Its port is one that another registry finds free when this one is gone.
+  const registry = await startFakeRegistry({ auth: 'bearer', password: PASSWORD, port: await freePort() })
   t.after(() => registry.close())
   registry.addManifest('team/app', '1', { schemaVersion: 2 })
   const daemon = await startDaemon({
@@ -55,7 +57,7 @@ export function slowBlob(registry: FakeRegistry) {
   return { path: `/v2/team/app/blobs/${blob}?ns=${NAME}`, sizeBytes: 2 * PIECE.length, state }
 }
 
-/** A pull as containerd makes it, on a connection that it would like to keep; resolves when the first piece is there. */
+/** A pull as containerd makes it, on a connection that it would like to keep; resolves when the whole first piece of `slowBlob` is there. */
 export async function beginPull(daemon: Daemon, path: string) {
   const agent = new Agent({ keepAlive: true })
   const request = httpRequest(`http://${daemon.proxy}${path}`, {
@@ -70,6 +72,6 @@ export async function beginPull(daemon: Daemon, path: string) {
     answer.on('end', () => (state.ended = true))
     answer.on('error', () => (state.cut = true))
   })
-  await eventually('the first piece of the blob', () => state.bytes > 0)
+  await eventually('the first piece of the blob', () => state.bytes >= PIECE.length)
   return { state, leave: () => request.destroy(), close: () => agent.destroy() }
 }

@@ -103,7 +103,7 @@ test('a registry that goes away in mid-blob resets the caller, who never takes t
   assert.equal(pull.state.ended, false)
   const end = await eventually('the record', async () => (await daemon.audit()).find(({ type }) => type === 'pull.end'))
   assert.partialDeepStrictEqual(end, { complete: false, code: 'UPSTREAM_UNREACHABLE', bytes: pull.state.bytes })
-  assert.match(daemon.log(), /"complete":false.*"code":"UPSTREAM_UNREACHABLE"/)
+  await eventually('it is logged', () => /"complete":false.*"code":"UPSTREAM_UNREACHABLE"/.test(daemon.log()))
   pull.close()
 })
 
@@ -114,5 +114,6 @@ test('a caller who sends half a request head does not hold a connection for ever
   socket.resume()
   const startedMs = performance.now()
   await once(socket, 'close')
-  assert.ok(performance.now() - startedMs < 5_000)
+  // Without that limit of its own it would be ten seconds.
+  assert.ok(performance.now() - startedMs < 8_000)
 })

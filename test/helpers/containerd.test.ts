@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { type Containerd, startContainerd, writeHostsToml } from './containerd.ts'
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts'
+import { eventually } from './eventually.ts'
 import { type PushedImage, pushImage } from './image.ts'
 import { skipWithout, skipWithoutRootAnd } from './tools.ts'
 
@@ -51,8 +52,10 @@ test('a forgotten image leaves no blob, so that the next pull asks the registry 
     [image.manifestDigest, ...image.layerDigests].filter((digest) => stored.has(digest)),
     [],
   )
-  const before = blobRequests()
+  // The registry's log comes a moment after its answers.
+  const before = await eventually('the blobs of the first pull are logged', () => blobRequests() === 2 && 2)
   await containerd.cri.pullImage(ref)
+  await eventually('so are those of the next', () => blobRequests() > before + 1)
   assert.equal(blobRequests() - before, 2) // config and layer
 })
 
