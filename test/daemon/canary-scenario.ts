@@ -164,11 +164,12 @@ export async function playRotations({ host, secrets, bearer }: Stage, { rest, cl
   await eventually(
     'the rotation is committed',
     async () => /"(COMMITTED|MIRRORED|GRACE)"/.test((await rest(`/v1/rotations/${id}`)).text),
-    20_000,
+    40_000,
   )
   await eventually(
     'the next may start',
     async () => (await post(secrets.never, 0, { prefer: 'wait=10' })).status === 200,
+    40_000,
   )
   const staged = JSON.parse((await post(secrets.never, 60)).text)
   assert.equal((await cli(['rotation', 'get', staged.id])).code, 0)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { type Canary, canaryOf } from '../helpers/canary.ts'
 import { type Daemon, startDaemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type Keyring, skipWithoutKeyring, startKeyring } from '../helpers/keyring.ts'
 import { skipWithoutKubernetes, startKubeApiserver } from '../helpers/kube-apiserver.ts'
 import { findLeaks, type Place, placesInFolder, sampleProcesses } from '../helpers/leak-search.ts'
@@ -118,10 +119,11 @@ describe('no secret is found anywhere but in its own place', () => {
     const found = await play(stage, {
       config: { kubernetes },
       faults: async () => {
-        const { data } = JSON.parse(await api.kubectl(['get', 'secret', 'regcred', '-n', 'team-a', '-o', 'json']))
-        const content = data['.dockerconfigjson']
-        const mirrored = findLeaks([{ kind: 'Secret', name: 'regcred', content }], [stage.secrets.third])
-        assert.equal(mirrored.length, 1, 'the Secret holds the password, as it must')
+        await eventually('the Secret holds the password, as it must', async () => {
+          const { data } = JSON.parse(await api.kubectl(['get', 'secret', 'regcred', '-n', 'team-a', '-o', 'json']))
+          const content = data['.dockerconfigjson']
+          return findLeaks([{ kind: 'Secret', name: 'regcred', content }], [stage.secrets.third]).length === 1
+        })
         await api.stop()
       },
     })
@@ -136,7 +138,7 @@ describe('no secret is found anywhere but in its own place', () => {
     const keyring = await startKeyring()
     t.after(() => keyring.close())
     const found = await play(stage, {
-      config: { keychain: { store: 'os' } },
+      config: { keychain: { store: 'os', timeoutMs: 10_000 } },
       env: keyring.env,
       faults: (recorded) => breakKeyring(stage, keyring, recorded),
     })

@@ -30,7 +30,7 @@ test('while the API server is away pulls and rotations go on, the mirror says th
     return auths[NAME]?.password
   }
   assert.equal((await login(daemon)).code, 0)
-  await eventually('the Secret is there', async () => (await mirrored()) === PASSWORD, 15_000)
+  await eventually('the Secret is there', async () => (await mirrored()) === PASSWORD, 40_000)
 
   await api.stop()
   registry.setPassword('rotated')
@@ -43,7 +43,7 @@ test('while the API server is away pulls and rotations go on, the mirror says th
       const { body } = await daemon.rest('GET', '/v1/mirror')
       return body.stale === true && body
     },
-    15_000,
+    40_000,
   )
   assert.match(JSON.stringify(told), /team-a/)
   const ready = await fetch(`${daemon.health}/readyz`)
@@ -56,7 +56,7 @@ test('while the API server is away pulls and rotations go on, the mirror says th
   await eventually(
     'nothing is stale',
     async () => (await daemon.rest('GET', '/v1/mirror')).body.stale === false,
-    10_000,
+    40_000,
   )
 })
 
@@ -86,27 +86,27 @@ test('with the shipped rights a whole cluster is mirrored; drift is repaired and
     const content = Buffer.from(JSON.parse(data)['.dockerconfigjson'] ?? '', 'base64').toString()
     return content.includes(`"password":"${PASSWORD}"`)
   }
-  await eventually('both have it', async () => (await holds('team-a')) && (await holds('team-b')), 15_000)
+  await eventually('both have it', async () => (await holds('team-a')) && (await holds('team-b')), 40_000)
   await api.kubectl(['create', 'namespace', 'team-c'])
-  await eventually('so has the new one', () => holds('team-c'), 5_000)
+  await eventually('so has the new one', () => holds('team-c'), 40_000)
 
   const checked = await daemon.cli(['kubernetes', 'check'])
   assert.deepEqual([checked.code, checked.stdout.split('\n')[0]], [0, 'all 14 rights are there'], checked.stderr)
 
   const poison = JSON.stringify({ data: { '.dockerconfigjson': Buffer.from('{"auths":{}}').toString('base64') } })
   await api.kubectl(['patch', 'secret', 'regcred', '-n', 'team-b', '-p', poison])
-  await eventually('it is repaired', () => holds('team-b'), 5_000)
+  await eventually('it is repaired', () => holds('team-b'), 40_000)
   await eventually('it is told', async () => {
     const records = await daemon.audit()
     return records.some((one) => one.type === 'mirror.drift' && one.detail['namespace'] === 'team-b')
   })
-  assert.match(daemon.log(), /somebody had changed what the mirror wrote/)
+  await eventually('the log tells', () => daemon.log().includes('somebody had changed what the mirror wrote'))
   const metrics = await (await fetch(`${daemon.health}/metrics`)).text()
   assert.match(metrics, /^regcredd_mirror_drift_total 1$/m)
   assert.match(metrics, /^regcredd_mirror_watch_heard_timestamp_seconds\{kind="secrets",name="regcred"\} 1\.?\d/m)
 
   await api.kubectl(['delete', 'clusterrolebinding', 'regcredd-mirror'])
-  await eventually('the check fails', async () => (await daemon.cli(['kubernetes', 'check'])).code === 1, 15_000)
+  await eventually('the check fails', async () => (await daemon.cli(['kubernetes', 'check'])).code === 1, 40_000)
   const { stdout } = await daemon.cli(['kubernetes', 'check', '--json'])
   const { complete, rights } = JSON.parse(stdout)
   assert.equal(complete, false)
