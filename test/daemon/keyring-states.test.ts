@@ -16,7 +16,7 @@ const PASSWORD = 'grüße 🔑'
 async function start(t: TestContext, keychain: object = {}) {
   const keyring = await startKeyring()
   t.after(() => keyring.close())
-  const config = { keychain: { store: 'os', timeoutMs: 3_000, ...keychain } }
+  const config = { keychain: { store: 'os', timeoutMs: 10_000, ...keychain } }
   const { registry, daemon, options } = await startBoth(t, PASSWORD, { config, env: keyring.env })
   const stored = await store(daemon, KNOWN, PASSWORD)
   assert.equal(stored.status, 200, JSON.stringify(stored.body))
@@ -94,7 +94,7 @@ test('items of other programs under the same service name harm nothing, and one 
 }, async (t) => {
   const { keyring, registry, daemon } = await start(t)
   await addForeignItem(keyring.env, 'regcredd')
-  const helper = createHelperProcess({ timeoutMs: 5_000, environment: keyring.env })
+  const helper = createHelperProcess({ timeoutMs: 10_000, environment: keyring.env })
   t.after(() => helper.close())
   await helper.call({ do: 'set', service: 'regcredd', account: 'alice', text: 'canary-4711' })
   await helper.call({ do: 'set', service: 'regcredd', account: UNKNOWN, text: 'canary-4712' })
@@ -127,7 +127,9 @@ test('the second of two daemons on one service name says so, serves nothing of i
 test('with a locked keyring the plaintext is dropped after its time, and pulls are then refused until it is unlocked', {
   skip,
 }, async (t) => {
-  const { keyring, daemon, registry } = await start(t, { plaintextTtlMs: 3_000 })
+  const { keyring, daemon, registry } = await start(t, { plaintextTtlMs: 6_000 })
+  // Its time begins anew, and is to last over the lock.
+  assert.equal((await store(daemon, KNOWN, PASSWORD)).status, 200)
   await keyring.lock()
   assert.equal((await pull(daemon, KNOWN)).status, 200)
   registry.requests.length = 0
