@@ -24,7 +24,7 @@ const { metafile } = await build({
     regcredd: 'src/main.ts',
     daemon: 'src/daemon/serve.ts',
     'os-helper': 'src/keychain/os-helper.ts',
-    'kubernetes-client': '@kubernetes/client-node',
+    'kubernetes-client': 'src/mirror/kubernetes-client.ts',
   },
   outdir: out,
   outExtension: { '.js': '.mjs' },

@@ -13,7 +13,7 @@ import type {
 import { RegcreddError } from '../errors.ts'
 import { systemCode } from './fault.ts'
 
-export type Client = typeof import('@kubernetes/client-node')
+export type Client = typeof import('./kubernetes-client.ts').client
 export type Connection = {
   api: CoreV1Api
   authentication: AuthenticationV1Api
@@ -42,7 +42,7 @@ export function openKubeconfig(path: string): Kubeconfig {
     async connect() {
       const text = await readText(path)
       if (text !== current?.text) {
-        const client = await import('@kubernetes/client-node')
+        const { client } = await import('./kubernetes-client.ts')
         const { kubeConfig, tokenFile } = parse(client, text, dirname(resolve(path)))
         dispatchers.install(kubeConfig)
         hideAuthErrors(kubeConfig)

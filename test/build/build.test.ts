@@ -84,6 +84,12 @@ describe('the bundle, in a folder with nothing else but keytar', () => {
     }
   })
 
+  test('of the client for Kubernetes it holds the APIs that are used, and none of the other seventy', async () => {
+    const text = await readFile(file('kubernetes-client.mjs'), 'utf8')
+    const held = [...text.matchAll(/\bObservable(\w+V1Api)\s*=\s*class/g)].map(([, name]) => name)
+    assert.deepEqual(held.sort(), ['AuthenticationV1Api', 'AuthorizationV1Api', 'CoordinationV1Api', 'CoreV1Api'])
+  })
+
   test('without a cluster it serves pulls from the file keychain and never reads that file; nothing is deprecated', async () => {
     await rm(file('kubernetes-client.mjs'))
     assert.doesNotMatch(await loginAndPull({}), /Warning/)
