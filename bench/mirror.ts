@@ -84,7 +84,8 @@ export async function startMirrorRig(count: number): Promise<MirrorRig> {
     await Promise.all(
       names('bare').map((namespace) =>
         pool(async () => {
-          const name = { namespace, secretName: 'regcred' }
+          // Of another name, for the mirror reads and watches all Secrets of its own.
+          const name = { namespace, secretName: 'bare' }
           const base = stored.get(namespace)
           const writing = { content: dockerConfigJson([login], undefined), annotations: { seq: String(rotation) } }
           const answer =
