@@ -66,7 +66,7 @@ test('a stuck rotation is resolved by the version that the registry accepts, whi
     bench.registry.password = password
     assert.equal((await bench.rotations.resolve(id, version, admin)).state, state)
     assert.equal(await currentOf(bench), password)
-    await bench.rotations.wait(id, 1_000, new AbortController().signal)
+    await ended(bench.rotations, id)
     assert.ok(bench.mirrored.length >= 2, 'and mirrored')
     assert.equal((await bench.keychain.get(KEY))?.pending, undefined)
   }

@@ -165,7 +165,7 @@ export function newPassword(password: string, more: Partial<StartRequest> = {}):
   }
 }
 
-/** Waits for the end of a rotation, in real time at most two seconds. */
+/** Waits for the end of a rotation, in real time at most ten seconds. */
 export function ended(rotations: Rotations, id: string) {
-  return rotations.wait(id, 2_000, new AbortController().signal)
+  return rotations.wait(id, 10_000, new AbortController().signal)
 }

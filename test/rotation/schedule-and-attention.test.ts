@@ -7,7 +7,7 @@ import { attentionOf, describeAttention } from '../../src/rotation/attention.ts'
 import { replace } from '../../src/rotation/plan.ts'
 import { untilDueMs } from '../../src/rotation/rotate-every.ts'
 import { Secret } from '../../src/secret.ts'
-import { admin, type Bench, createBench, KEY, login, newPassword } from './kit.ts'
+import { admin, type Bench, createBench, ended, KEY, login, newPassword } from './kit.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -126,7 +126,7 @@ test('the end that was told at a rotation is that of its version', async () => {
   )
   bench.registry.password = 'new'
   const { id } = await bench.rotations.start(KEY, newPassword('new', { expiresAt: '2027-03-05T00:00:00.000Z' }))
-  await bench.rotations.wait(id, 2_000, new AbortController().signal)
+  await ended(bench.rotations, id)
   const found = await bench.keychain.get(KEY)
   assert.deepEqual(
     found?.versions.map(({ id, expiresAt }) => [id, expiresAt]),
@@ -142,7 +142,7 @@ test('a rotation that is stuck asks for somebody', async () => {
   await bench.rotations.replaceCredential(KEY, login('old'), 'required', admin)
   bench.registry.password = 'a third one'
   const { id } = await bench.rotations.start(KEY, newPassword('new', { deadlineSeconds: 0 }))
-  await bench.rotations.wait(id, 2_000, new AbortController().signal)
+  await ended(bench.rotations, id)
   const found = await bench.keychain.get(KEY)
   const [one] = found === undefined ? [] : attentionOf(found, bench.policy, now)
   assert.partialDeepStrictEqual(one, { kind: 'stuck', registry: KEY, rotation: id, code: 'NO_VERSION_WORKS' })
