@@ -11,7 +11,7 @@ import { Secret } from '../../src/secret.ts'
 export const PASSPHRASE = new Secret('a passphrase for the tests')
 /** The keychain of a place in a keyring; each place has a service name of its own. */
 export const osConfig = (folder: string) =>
-  ({ store: 'os', service: `regcredd-crash-${basename(folder)}`, timeoutMs: 10_000 }) as const
+  ({ store: 'os', service: `regcredd-crash-${basename(folder)}`, timeoutMs: 30_000 }) as const
 
 /** Does one thing to the file store in `folder`. */
 export async function perform(folder: string, act: string, environment: NodeJS.ProcessEnv, mark: Mark): Promise<void> {

@@ -107,7 +107,7 @@ async function atEveryPoint(
 
 /** Keychains of places in a keyring, by one helper for all, which claims no name: the processes that are killed do. */
 function lookInto(t: TestContext, environment: NodeJS.ProcessEnv): (place: Place) => Keychain {
-  const helper = createHelperProcess({ timeoutMs: 10_000, environment })
+  const helper = createHelperProcess({ timeoutMs: 30_000, environment })
   const probe = createLockProbe(environment)
   t.after(async () => {
     probe.close()
