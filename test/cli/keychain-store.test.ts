@@ -104,7 +104,7 @@ test('at a terminal the passphrase of a new backup is typed twice, and a slip ma
   async function typing(name: string, ...answers: string[]) {
     const line = [process.execPath, mainPath, 'keychain', 'backup', at(name), '--config', at('config.json')].join(' ')
     const { PATH = '' } = process.env
-    const child = spawn('script', ['-qec', line, '/dev/null'], { env: { PATH, TERM: 'xterm' }, timeout: 30_000 })
+    const child = spawn('script', ['-qec', line, '/dev/null'], { env: { PATH, TERM: 'xterm' }, timeout: 60_000 })
     let shown = ''
     child.stdout.on('data', (chunk) => {
       shown += chunk
@@ -131,7 +131,7 @@ test('a keyring that was emptied is neither backed up nor called empty, and a re
   const backed = await cli(['backup', at('of-the-file'), '--passphrase-stdin'], { stdin: PASSPHRASE })
   assert.equal(backed.code, 0, backed.stderr)
   const config = JSON.parse(await readFile(at('config.json'), 'utf8'))
-  await writeFile(at('config.json'), JSON.stringify({ ...config, keychain: { store: 'os', timeoutMs: 10_000 } }))
+  await writeFile(at('config.json'), JSON.stringify({ ...config, keychain: { store: 'os', timeoutMs: 30_000 } }))
   const options = { env: { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR }, stdin: PASSPHRASE }
   assert.equal((await cli(['check'], options)).code, 0)
   assert.equal(existsSync(at('keychain.seen')), false)

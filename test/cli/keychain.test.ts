@@ -161,7 +161,7 @@ test('a keyring is checked and backed up beside its daemon, and moved into a fil
   const { DBUS_SESSION_BUS_ADDRESS = '', XDG_RUNTIME_DIR = '' } = keyring.env
   const env = { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR }
   const registries = HOSTS.map((host) => ({ host }))
-  const daemon = await startDaemon({ registries, config: { keychain: { store: 'os', timeoutMs: 5_000 } }, env })
+  const daemon = await startDaemon({ registries, config: { keychain: { store: 'os', timeoutMs: 30_000 } }, env })
   t.after(() => daemon.close())
   const at = (name: string) => join(daemon.folder, name)
   for (const host of HOSTS) {

@@ -28,7 +28,7 @@ describe('on a real terminal', { skip }, () => {
     const { PATH = '' } = process.env
     const child = spawn('script', ['-qec', line, '/dev/null'], {
       env: { PATH, TERM: 'xterm', ...env },
-      timeout: 30_000,
+      timeout: 60_000,
     })
     let shown = ''
     let hasTyped = false

@@ -64,7 +64,7 @@ async function startReceiver(t: TestContext) {
   return { socket, waitFor, command: notifyCommand(t) }
 }
 
-test('ready and stopping arrive at the service manager', { skip, timeout: 20_000 }, async (t) => {
+test('ready and stopping arrive at the service manager', { skip, timeout: 120_000 }, async (t) => {
   const { socket, waitFor, command } = await startReceiver(t)
   const notifier = createNotifier({ NOTIFY_SOCKET: socket }, command)
   await notifier.ready('serving\nMAINPID=1')
@@ -75,7 +75,7 @@ test('ready and stopping arrive at the service manager', { skip, timeout: 20_000
   ])
 })
 
-test('the watchdog is pinged at once and again until the stop', { skip, timeout: 20_000 }, async (t) => {
+test('the watchdog is pinged at once and again until the stop', { skip, timeout: 120_000 }, async (t) => {
   const { socket, waitFor, command } = await startReceiver(t)
   const notifier = createNotifier(
     {
