@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import { needTool, skipWithout } from './tools.ts'
@@ -22,6 +23,8 @@ export type KubeApiserver = {
   kubeconfig(user: KubeUser | { token: string }): Promise<string>
   /** Runs kubectl as admin; gives what it wrote, rejects with its complaint. */
   kubectl(args: string[], input?: string): Promise<string>
+  /** Waits for the binding by which a user may do that: the API server takes one up a moment after it has stored it. */
+  untilMayCreateSecrets(user: string, namespace: string): Promise<void>
   /** Ends the API server as a dead machine would; etcd and its data stay. */
   stop(): Promise<void>
   /** Starts it again on the same port, with the same certificate and tokens. */
@@ -76,7 +79,8 @@ export async function startKubeApiserver({
       ],
       ready: /Serving securely on/,
     })
-    await untilReady(url, await readFile(caFile, 'utf8'), tokens.admin, server.log)
+    // Read for each try: a test may put the new one there only when clients have seen that the old one does not count any more.
+    await untilReady(url, () => readFile(caFile, 'utf8'), tokens.admin, server.log)
   }
   await start()
   const ca = await readFile(caFile, 'utf8')
@@ -96,6 +100,11 @@ export async function startKubeApiserver({
     tokens,
     kubeconfig,
     kubectl: (args, input) => runKubectl([`--kubeconfig=${admin}`, ...args], input),
+    untilMayCreateSecrets: async (user, namespace) => {
+      const args = ['auth', 'can-i', `--as=${user}`, '-n', namespace, 'create', 'secrets']
+      const asked = () => runKubectl([`--kubeconfig=${admin}`, ...args]).catch(() => '')
+      await eventually(`${user} may create Secrets in ${namespace}`, async () => (await asked()).trim() === 'yes')
+    },
     stop: async () => {
       if (server !== undefined) await kill(server)
     },
@@ -157,10 +166,10 @@ async function writeFiles(dir: string, tokens: Record<KubeUser, string>) {
   return files
 }
 
-async function untilReady(url: string, ca: string, token: string, log: () => string): Promise<void> {
+async function untilReady(url: string, readCa: () => Promise<string>, token: string, log: () => string): Promise<void> {
   const deadline = Date.now() + 120_000
-  const agent = new Agent({ ca, keepAlive: false })
   while (Date.now() < deadline) {
+    const agent = new Agent({ ca: await readCa(), keepAlive: false })
     if ((await statusOf(`${url}/readyz`, agent, token)) === 200) return
     await sleep(50)
   }

@@ -12,7 +12,7 @@ const USER = { username: 'system:serviceaccount:ci:deploy', uid: 'uid-1', groups
 const WHO = { name: USER.username, uid: USER.uid, groups: USER.groups, extra: USER.extra }
 const ACCESS = { group: 'regcredd.io', resource: 'rotations', verb: 'create', name: 'registry.corp.example/team' }
 
-async function setting(context: TestContext, script: Script, timeoutMs = 5_000) {
+async function setting(context: TestContext, script: Script, timeoutMs = 30_000) {
   const api = await startFakeKubeApi(script)
   const { kubeconfig, calls } = api
   const reviews = openCallerReviews({ kubeconfig, audience: 'regcredd', timeoutMs })
@@ -104,7 +104,7 @@ test('an API server that is not verified, other than on the loopback, is asked n
     'current-context': 'a',
   }
   await writeFile(kubeconfig, JSON.stringify(config))
-  const reviews = openCallerReviews({ kubeconfig, audience: 'regcredd', timeoutMs: 5_000 })
+  const reviews = openCallerReviews({ kubeconfig, audience: 'regcredd', timeoutMs: 30_000 })
   t.after(() => reviews.close())
   const answer = await reviews.user(TOKEN)
   assert.match(answer.ok ? '' : answer.fault.detail, /does not verify the API server/)

@@ -112,6 +112,7 @@ test('the shipped RBAC lets the mirror create, read and update its Secret, and r
     await readFile(new URL('../../kubernetes/rbac.yaml', import.meta.url), 'utf8'),
   )
   const token = (await api.kubectl(['create', 'token', 'regcredd', '-n', 'regcredd'])).trim()
+  await api.untilMayCreateSecrets('system:serviceaccount:regcredd:regcredd', 'team-a')
   const limited = openCluster({ kubeconfig: await api.kubeconfig({ token }), timeoutMs: 10_000 })
   try {
     demand(await limited.create(name('team-a'), writing('one'), never))

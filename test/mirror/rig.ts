@@ -89,6 +89,6 @@ export function entryOf(entry: Mirrors[number]): MirrorEntry {
 }
 
 /** Waits until `holds` does; fails after `withinMs`. */
-export async function until(holds: () => boolean | Promise<boolean>, withinMs: number): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
   await eventually('what the test waits for', holds, withinMs)
 }
