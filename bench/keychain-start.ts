@@ -51,7 +51,7 @@ export async function startKeychainRig(main?: string): Promise<KeychainRig | und
         env: { ...keyring.env, ...installed.env },
         ...(main === undefined ? {} : { main }),
       })
-      await eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).ok, 20_000)
+      await eventually('it is ready', async () => (await fetch(`${daemon.health}/readyz`)).ok, 60_000)
       const milliseconds = performance.now() - startedMs
       await daemon.close()
       return { [`keyring start, ${service}`]: milliseconds }

@@ -11,7 +11,7 @@ import type { Measure } from './measure.ts'
 import type { Rig } from './rig.ts'
 
 const READY = /"health":(\d+).*"msg":"ready"/
-const READY_WITHIN_MS = 20_000
+const READY_WITHIN_MS = 60_000
 
 /** From the start of the process to /readyz, and the memory that it holds when it has settled: the bundle, the sources, and a bare Node. */
 export function startUpMeasures({ main, idleConfigFile }: Rig, settleMs: number): Measure[] {

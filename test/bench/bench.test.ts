@@ -183,7 +183,7 @@ test('a short run measures every row but the 8 streams, leaves the page alone an
 }, async () => {
   const page = await readFile(performancePage, 'utf8')
   const args = [join(import.meta.dirname, '../../bench/bench.ts'), '--quick', '--json']
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { timeout: 240_000 })
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { timeout: 290_000 })
   const line: Record<string, object> = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
   assert.deepEqual(Object.keys(line), [
     ...['blob-direct', 'blob-nginx', 'cpu-nginx', 'small-direct', 'small-nginx', 'small-cache'],

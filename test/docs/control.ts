@@ -44,7 +44,7 @@ async function rotationsEnded(daemon: Daemon): Promise<void> {
       const { body } = await daemon.rest('GET', '/v1/rotations')
       return body.rotations.every(({ state }: { state: string }) => ['GRACE', 'RETIRED', 'ABORTED'].includes(state))
     },
-    20_000,
+    60_000,
   )
 }
 
@@ -59,7 +59,7 @@ async function systemctl({ daemon, top }: { daemon: Daemon; top: string }, args:
     await daemon.start()
     // The start has put its own there.
     await writeFile(daemon.configFile, changed)
-    await eventually('the mirror', async () => !(await daemon.rest('GET', '/v1/mirror')).body.stale, 20_000)
+    await eventually('the mirror', async () => !(await daemon.rest('GET', '/v1/mirror')).body.stale, 60_000)
     return
   }
   if (args === 'stop regcredd') return daemon.stop()

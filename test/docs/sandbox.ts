@@ -117,7 +117,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
           ...options.env,
         },
         stdio: 'pipe',
-        timeout: 120_000,
+        timeout: 280_000,
       })
       child.stdin.on('error', () => {})
       child.stdin.end(script)
