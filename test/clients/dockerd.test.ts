@@ -10,6 +10,7 @@ import { Secret } from '../../src/secret.ts'
 import { type Containerd, startContainerd } from '../helpers/containerd.ts'
 import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
 import { type DockerRegistry, startDockerRegistry } from '../helpers/docker-registry.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type PushedImage, pushImage } from '../helpers/image.ts'
 import { type ServerProcess, startServer } from '../helpers/server-process.ts'
 import { needTool, skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
@@ -87,7 +88,8 @@ suite('dockerd, set up with what `clients show` prints', { skip }, () => {
     assert.match(said, /Downloaded newer image/)
     const { said: found } = await ask('GET', '/images/team/app:1/json')
     assert.deepEqual(JSON.parse(found).RepoDigests, [`team/app@${image.manifestDigest}`])
-    const pulls = (await daemon.audit()).filter((record) => record.type === 'pull.end' && record.complete)
-    assert.ok(pulls.length >= 3, `${pulls.length} pulls are in the audit`)
+    const pulls = async () => (await daemon.audit()).filter((record) => record.type === 'pull.end' && record.complete)
+    // The end of a pull is written when dockerd has had it.
+    await eventually('its pulls are in the audit', async () => (await pulls()).length >= 3)
   })
 })

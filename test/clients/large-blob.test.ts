@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { craftLarge } from '../helpers/crafted-image.ts'
 import type { Daemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { memoryBytes } from '../helpers/process-memory.ts'
 import { pushCrafted } from '../helpers/push-crafted.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
@@ -37,12 +38,16 @@ describe('an image with a layer of 1 GiB', { skip }, () => {
     test(`${name} has the registry’s digest, and the daemon never had the layer in memory`, async (context) => {
       const puller = await start(node)
       context.after(() => puller.close())
+      const seen = (await daemon.audit()).length
       const had = await puller.pull(`${HOST}/team/app:large`)
       assert.ok(had.includes(digest), `${digest} is not among ${had}`)
       const peakBytes = await memoryBytes(daemon.pid, 'VmHWM')
       assert.ok(peakBytes < GIB / 4, `${peakBytes} bytes`)
-      const blobs = (await daemon.audit()).flatMap((record) => ('bytes' in record ? [record.bytes] : []))
-      assert.ok(blobs.includes(GIB + 512 + 1024), `no record of it among ${blobs}`)
+      // The end of a pull is written when the client has had it.
+      await eventually('the record of it', async () => {
+        const blobs = (await daemon.audit()).slice(seen).flatMap((record) => ('bytes' in record ? [record.bytes] : []))
+        return blobs.includes(GIB + 512 + 1024)
+      })
     })
   }
 })

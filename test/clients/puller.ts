@@ -62,7 +62,7 @@ export async function newFolder(): Promise<{ folder: string; remove: () => Promi
 export function runTool(name: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
   const tool = needTool(name)
   return new Promise((resolve) => {
-    const options = { env: { ...tool.env, ...env }, timeout: 120_000, maxBuffer: 2 ** 24 }
+    const options = { env: { ...tool.env, ...env }, timeout: 240_000, maxBuffer: 2 ** 24 }
     execFile(tool.command, args, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
     })

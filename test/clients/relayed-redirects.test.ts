@@ -8,6 +8,7 @@ import { Secret } from '../../src/secret.ts'
 import { canaryOf } from '../helpers/canary.ts'
 import { craftSingle } from '../helpers/crafted-image.ts'
 import { type Daemon, logIn, startDaemon } from '../helpers/daemon.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { digestOf, type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts'
 import { findLeaks, placesInFolder } from '../helpers/leak-search.ts'
 import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
@@ -74,12 +75,16 @@ async function pullWith(kind: PullerKind, shown: Setting): Promise<string[]> {
   } finally {
     await puller.close()
   }
-  const records = (await daemon.audit()).slice(seen)
-  return records.flatMap((record) => {
-    if (record.type !== 'pull.end' || record.kind !== 'blob') return []
+  const blobs = async () =>
+    (await daemon.audit())
+      .slice(seen)
+      .flatMap((record) => (record.type === 'pull.end' && record.kind === 'blob' ? record : []))
+  // The end of a pull is written when the client has had it.
+  await eventually('all blobs are in the audit', async () => (await blobs()).length >= content.size)
+  return (await blobs()).map((record) => {
     const size = content.get(record.reference)?.length
-    if (record.redirected) return [record.redirectedBytes === size && record.bytes === 0 ? 'sent on' : 'sent on, wrong']
-    return [record.bytes === size ? 'fetched' : 'fetched, wrong']
+    if (record.redirected) return record.redirectedBytes === size && record.bytes === 0 ? 'sent on' : 'sent on, wrong'
+    return record.bytes === size ? 'fetched' : 'fetched, wrong'
   })
 }
 

@@ -27,7 +27,7 @@ type Call<Answer> = (
 type Client = Record<string, Call<unknown>> & { close: () => void }
 type Service = new (address: string, channelCredentials: object) => Client
 
-const pullWithinMs = 60_000
+const pullWithinMs = 240_000
 
 /** A client of the CRI on a runtime's unix socket. */
 export function connectCri(socketPath: string): Cri {

@@ -42,7 +42,7 @@ export async function skopeo(
       ...args,
     ]
     return await new Promise((resolve) => {
-      execFile(tool.command, argv, { env: tool.env, timeout: 120_000, maxBuffer: 2 ** 24 }, (error, stdout, stderr) => {
+      execFile(tool.command, argv, { env: tool.env, timeout: 240_000, maxBuffer: 2 ** 24 }, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
       })
     })

@@ -13,6 +13,7 @@ import { skipWithout, skipWithoutRootAnd } from '../helpers/tools.ts'
 const NAME = 'registry.corp.example'
 const REF = `${NAME}/team/app:1`
 const login = { username: 'ci', password: 'the one password' }
+const WITHIN_MS = 90_000
 const runtimes: NonNullable<ContainerdOptions['program']>[] = ['containerd', 'containerd-1', 'containerd-2']
 const skip =
   skipWithoutRootAnd('kubelet', 'runc', ...runtimes) ||
@@ -67,7 +68,7 @@ for (const program of runtimes) {
     })
 
     after(async () => {
-      await eventually('the pods have ended', async () => (await containerd.tasks()).length === 0, 20_000)
+      await eventually('the pods have ended', async () => (await containerd.tasks()).length === 0, WITHIN_MS)
       await kubelet?.stop()
       await containerd?.stop()
     })
@@ -87,7 +88,11 @@ for (const program of runtimes) {
     async function outcomeOf(namespace: string): Promise<{ isRunning: boolean; message: string; image: string }> {
       const pod = JSON.stringify(podOn(program))
       await api.kubectl(['apply', '-n', namespace, '-f', '-'], pod)
-      const outcome = await eventually('the container runs, or its image cannot be had', () => seen(namespace), 30_000)
+      const outcome = await eventually(
+        'the container runs, or its image cannot be had',
+        () => seen(namespace),
+        WITHIN_MS,
+      )
       await api.kubectl(['delete', 'pod', 'app', '-n', namespace, '--grace-period=1'])
       return outcome
     }
