@@ -53,7 +53,7 @@ describe('the bundle, in a folder with nothing else but keytar', () => {
       })
       assert.deepEqual([pulled.status, digestOf(pulled.body)], [200, digest])
       if (options.config?.['kubernetes'] !== undefined) {
-        await eventually('the mirror writes', async () => /"outcome":"(created|updated)"/.test(daemon.log()))
+        await eventually('the mirror writes', () => /"outcome":"(created|updated)"/.test(daemon.log()), 30_000)
       }
       return daemon.log()
     } finally {
@@ -98,7 +98,7 @@ describe('the bundle, in a folder with nothing else but keytar', () => {
   test('it finds its helper process and keytar', { skip: skipWithoutKeyring() }, async () => {
     const keyring = await startKeyring()
     try {
-      const config = { keychain: { store: 'os', service: 'regcredd-build-test' } }
+      const config = { keychain: { store: 'os', service: 'regcredd-build-test', timeoutMs: 30_000 } }
       assert.doesNotMatch(await loginAndPull({ config, env: keyring.env }), /Warning/)
       assert.notDeepEqual(await readdir(keyring.folder), [], 'the password lies in the keyring')
     } finally {

@@ -196,13 +196,18 @@ async function unlockAsPamDoes(controlSocket: string): Promise<void> {
 
 async function lockCollection(socket: string): Promise<void> {
   const connection = await connectDbus(socket, AbortSignal.timeout(READY_WITHIN_MS))
+  const service = {
+    destination: 'org.freedesktop.secrets',
+    path: '/org/freedesktop/secrets',
+    interface: 'org.freedesktop.Secret.Service',
+  }
+  // The first request of a connection may be the one that gnome-keyring stumbles over (secret-service.ts); this one it survives.
+  await connection.call({ ...service, member: 'ReadAlias', signature: 's', body: encodeStrings('default') })
   const paths = encodeStrings('/org/freedesktop/secrets/collection/login')
   const length = Buffer.alloc(4)
   length.writeUInt32LE(paths.length)
   const answer = await connection.call({
-    destination: 'org.freedesktop.secrets',
-    path: '/org/freedesktop/secrets',
-    interface: 'org.freedesktop.Secret.Service',
+    ...service,
     member: 'Lock',
     signature: 'ao',
     body: Buffer.concat([length, paths]),
