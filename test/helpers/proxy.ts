@@ -20,15 +20,22 @@ export type TestProxy = PullProxy & {
   ended: { exchange: Exchange; outcome: Outcome }[]
   setCredential(name: string, passwords: { current: string; pending?: string; previous?: string }): void
   forgetCredential(name: string): void
-  get(path: string, options?: { method?: string; headers?: Record<string, string | string[]> }): Promise<Got>
+  get(path: string, options?: AskOptions): Promise<Got>
   breaker: LoginBreaker
   rateLimits: RateLimits
-  /** Added to both clocks, so that a test need not wait. */
-  clock: { aheadMs: number }
+  /** Added to both clocks, so that a test need not wait; once stopped they go on by it alone. */
+  clock: { aheadMs: number; stop(): void }
   /** What `begun` throws, for an audit that cannot be written. */
   failBegin: Error | undefined
   /** What a look-up in the keychain throws. */
   failLend: Error | undefined
+}
+
+export type AskOptions = {
+  method?: string
+  headers?: Record<string, string | string[]>
+  /** Called when the first piece of the body has come. */
+  onBegun?: () => void
 }
 
 export type Got = { status: number; headers: IncomingMessage['headers']; body: Buffer; cut: boolean }
@@ -51,7 +58,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
     callers: undefined,
     canary: undefined,
     redirects: 'follow',
-    limits: { connectTimeoutMs: 2_000, answerTimeoutMs: 2_000, idleTimeoutMs: 30_000, maxConnections: 16 },
+    limits: { connectTimeoutMs: 5_000, answerTimeoutMs: 5_000, idleTimeoutMs: 30_000, maxConnections: 16 },
     ...more,
   }
 }
@@ -60,7 +67,7 @@ export function listed(name: string, upstream: URL, more: Partial<Registry> = {}
 export async function startTestProxy(
   registries: Registry[],
   callers: { mode: CallerMode; token?: Secret; tls?: TlsFiles } = { mode: 'open' },
-  limits: ProxyLimits = { headersTimeoutMs: 2_000, maxConnections: 100 },
+  limits: ProxyLimits = { headersTimeoutMs: 5_000, maxConnections: 100 },
   surroundings: Surroundings = {},
 ): Promise<TestProxy> {
   const credentials = new Map<string, Credential>()
@@ -70,9 +77,15 @@ export async function startTestProxy(
     agents.set(registry, known)
     return known
   }
-  const clock = { aheadMs: 0 }
-  const nowMs = () => performance.now() + clock.aheadMs
-  const wallNowMs = () => Date.now() + clock.aheadMs
+  let stoppedAt: { monotonicMs: number; wallMs: number } | undefined
+  const clock = {
+    aheadMs: 0,
+    stop: () => {
+      stoppedAt = { monotonicMs: performance.now(), wallMs: Date.now() }
+    },
+  }
+  const nowMs = () => (stoppedAt?.monotonicMs ?? performance.now()) + clock.aheadMs
+  const wallNowMs = () => (stoppedAt?.wallMs ?? Date.now()) + clock.aheadMs
   const breaker = createLoginBreaker({ nowMs, wallNowMs })
   const rateLimits = createRateLimits({ nowMs, wallNowMs })
   const tokens = createTokens({ agentsOf, nowMs, wallNowMs, userAgent: 'regcredd/test' })
@@ -139,18 +152,13 @@ export async function startTestProxy(
       credentials.set(key, { schema: 1, key, seq, ...labels, versions, rotations: [] })
     },
     forgetCredential: (key: string) => void credentials.delete(key),
-    get: (path: string, options?: { method?: string; headers?: Record<string, string | string[]> }) =>
-      ask(proxy.port, path, options),
+    get: (path: string, options?: AskOptions) => ask(proxy.port, path, options),
   })
   return test
 }
 
 /** One request to a port of this machine; a connection that is cut in mid-body is told, not thrown. */
-export function ask(
-  port: number,
-  path: string,
-  options: { method?: string; headers?: Record<string, string | string[]> } = {},
-): Promise<Got> {
+export function ask(port: number, path: string, options: AskOptions = {}): Promise<Got> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({
       host: '127.0.0.1',
@@ -165,6 +173,7 @@ export function ask(
       const pieces: Buffer[] = []
       const done = (cut: boolean) =>
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(pieces), cut })
+      answer.once('data', () => options.onBegun?.())
       answer.on('data', (piece: Buffer) => pieces.push(piece))
       answer.on('end', () => done(false))
       answer.on('error', () => done(true))

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A registry that gives one endless-looking blob as fast as it is taken, on real sockets; `sentBytes` counts what the kernel took. */
 export async function startFirehose(
@@ -58,18 +57,6 @@ export async function startCounter(t: TestContext, port: number): Promise<{ port
   await once(server, 'listening')
   t.after(() => server.close())
   return { port: (server.address() as AddressInfo).port, connections: () => connections }
-}
-
-/** Waits until a number has been the same for 600 ms; fails after 15 s. */
-export async function settled(what: string, read: () => number): Promise<number> {
-  let [before, since] = [read(), Date.now()]
-  for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
-    await sleep(50)
-    const now = read()
-    if (now !== before) [before, since] = [now, Date.now()]
-    if (Date.now() - since >= 600) return now
-  }
-  throw new Error(`not at rest within 15 s: ${what}`)
 }
 
 /** How many files this process may have open; so many sockets can a test hold, some less. */

@@ -14,8 +14,9 @@ import { startJwtServer } from '../helpers/jwt-server.ts'
 import { memoryBytes } from '../helpers/process-memory.ts'
 import { ask, type Got } from '../helpers/proxy.ts'
 import { pushCrafted } from '../helpers/push-crafted.ts'
+import { settled } from '../helpers/settled.ts'
 import { skipWithout } from '../helpers/tools.ts'
-import { hangOn, openFilesLimit, settled, startCounter, startFirehose } from './load-kit.ts'
+import { hangOn, openFilesLimit, startCounter, startFirehose } from './load-kit.ts'
 
 const NAME = 'registry.corp.example'
 const HALF_A_HEAD = 'GET /v2/team/app/manifests/1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: '
@@ -84,7 +85,7 @@ test('ten thousand connections that never send a whole head keep no pull from be
     most = Math.max(most, await connectionsOf(daemon))
   }
   assert.ok(most > 100 && most <= maxConnections, `${most} at the most`)
-  await eventually('those that are left are closed in time', async () => (await connectionsOf(daemon)) <= 1, 15_000)
+  await eventually('those that are left are closed in time', async () => (await connectionsOf(daemon)) <= 1, 30_000)
 })
 
 test('the limits of the configuration hold: heads that are too long or too slow, connections that are too many', async (t) => {

@@ -98,7 +98,7 @@ export async function raw(
     })
   })
   socket.write(bytes)
-  await Promise.race([done, sleep(2_500)])
+  await Promise.race([done, sleep(20_000, undefined, { ref: false })])
   socket.destroy()
   return { answer, ended }
 }

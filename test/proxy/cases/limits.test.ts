@@ -17,13 +17,15 @@ test('case 40: a 429 with bare line feeds, as the Hub has sent, is a clean 502',
   assert.deepEqual([got.status, codeOf(got.body)], [502, 'UPSTREAM_MALFORMED'])
 })
 
-for (const [name, header, seconds] of [
-  ['in seconds', '60', 60],
-  ['as a date', new Date(Date.now() + 60_000).toUTCString(), 60],
-  ['absent', undefined, 5],
+for (const [name, headerAt, seconds] of [
+  ['in seconds', () => '60', 60],
+  ['as a date', (nowMs: number) => new Date(nowMs + 60_000).toUTCString(), 60],
+  ['absent', () => undefined, 5],
 ] as const) {
   test(`case 40: after a 429 with Retry-After ${name} five instant retries are told so and do not reach the registry`, async (t) => {
     const { registry, proxy, blobPath } = await start(t, { auth: 'none' })
+    proxy.clock.stop()
+    const header = headerAt(Date.now())
     registry.script = (request, response) => {
       if (request.url?.includes('/blobs/')) return false
       const wait = header === undefined ? {} : { 'retry-after': header }
@@ -56,6 +58,7 @@ test('case 40: a 429 of the token server is remembered for those who need a toke
     { realms: [server.origin.origin] },
   )
   server.answer = (_request, response) => response.writeHead(429, { 'retry-after': '30' }).end()
+  proxy.clock.stop()
   for (let turn = 0; turn < 5; turn++) {
     const got = await proxy.get(MANIFEST)
     assert.deepEqual([got.status, codeOf(got.body), got.headers['retry-after']], [429, 'TOO_MANY_REQUESTS', '30'])

@@ -158,7 +158,7 @@ test('connections that send no whole head do not starve a pull, and are closed i
   }
   assert.equal((await proxy.get(MANIFEST)).status, 200)
   assert.ok((await proxy.connections()) <= 50)
-  await eventually('all are closed', async () => (await proxy.connections()) === 0)
+  await eventually('all are closed', async () => (await proxy.connections()) === 0, 20_000)
 })
 
 test('connections at work are not closed for new ones', async (t) => {

@@ -70,6 +70,7 @@ const lifetimes: [name: string, expiresIn: string, seconds: number][] = [
 for (const [name, expiresIn, seconds] of lifetimes) {
   test(`case 29: expires_in ${name} keeps a token for ${seconds} s, less ten, and no longer`, async (t) => {
     const { proxy, server, answer } = await withTokenServer(t)
+    proxy.clock.stop()
     answer(`{"token":"a"${expiresIn}}`)
     await proxy.get(MANIFEST)
     proxy.clock.aheadMs = (seconds - 11) * 1_000
