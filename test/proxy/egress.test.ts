@@ -4,8 +4,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Secret } from '../../src/secret.ts'
+import type { Lookup } from '../../src/upstream/address.ts'
 import { createAgents } from '../../src/upstream/agents.ts'
 import { createVerify } from '../../src/upstream/verify.ts'
 import { startEgressProxy } from '../helpers/egress-proxy.ts'
@@ -58,9 +58,12 @@ async function start(t: TestContext, limits = listed(NAME, new URL(`https://${NA
   }
   const blob = store.addBlob(BLOB)
   const egress = { proxyFor: () => ({ url: egressProxy.url, login: undefined, ca: undefined }) }
+  // Not the DNS of this machine, which may take its time to say so.
+  const lookup: Lookup = (_host, _options, callback) =>
+    callback(Object.assign(new Error('none'), { code: 'ENOTFOUND' }), [])
   const trust = { ca: ca.cert, realms: ['https://auth.invalid'] }
   const entry = listed(NAME, new URL(`https://${NAME}`), { ...trust, limits })
-  const proxy = await startTestProxy([entry], undefined, undefined, { egress })
+  const proxy = await startTestProxy([entry], undefined, undefined, { egress, lookup })
   proxy.setCredential(NAME, { current: 'right' })
   t.after(async () => {
     await proxy.close(0)
@@ -68,7 +71,7 @@ async function start(t: TestContext, limits = listed(NAME, new URL(`https://${NA
     for (const one of [auth, registry, store]) await one.close()
     await rm(folder, { recursive: true })
   })
-  return { auth, registry, store, egressProxy, proxy, blob, egress, entry }
+  return { auth, registry, store, egressProxy, proxy, blob, surroundings: { egress, lookup }, entry }
 }
 
 test('a whole pull goes by the egress proxy: challenge, token server, manifest, and the store that the registry redirects to', {
@@ -86,8 +89,8 @@ test('a whole pull goes by the egress proxy: challenge, token server, manifest, 
 })
 
 test('a login is verified by way of the egress proxy', { skip }, async (t) => {
-  const { entry, egress, egressProxy } = await start(t)
-  const agents = createAgents(entry, { egress })
+  const { entry, surroundings, egressProxy } = await start(t)
+  const agents = createAgents(entry, surroundings)
   t.after(agents.close)
   const parts = { agentsOf: () => agents, nowMs: () => performance.now(), wallNowMs: Date.now, userAgent: 'x' }
   const verify = createVerify([entry], parts)
@@ -122,41 +125,50 @@ test('a tunnel that the proxy cuts in mid-blob resets the caller', { skip }, asy
   const { store, proxy, blob, egressProxy } = await start(t)
   store.script = (_request, response) => {
     response.writeHead(200, { 'content-length': BLOB.length }).write(BLOB.subarray(0, 1_000))
-    setTimeout(() => egressProxy.cut(), 50)
     return true
   }
-  const got = await proxy.get(`/v2/team/app/blobs/${blob}?ns=${NAME}`)
+  const got = await proxy.get(`/v2/team/app/blobs/${blob}?ns=${NAME}`, { onBegun: () => egressProxy.cut() })
   assert.deepEqual([got.status, got.cut], [200, true])
   await eventually('it is recorded', () => proxy.ended.at(-1)?.outcome.code === 'UPSTREAM_UNREACHABLE')
 })
 
 test('callers that leave while the proxy hangs leave nothing behind', { skip }, async (t) => {
-  const { egressProxy, proxy } = await start(t)
+  const limits = { connectTimeoutMs: 2_000, answerTimeoutMs: 10_000, idleTimeoutMs: 30_000, maxConnections: 16 }
+  const { egressProxy, proxy } = await start(t, limits)
   egressProxy.script = () => true
+  const leaving = new AbortController()
   const pulls = Array.from({ length: 5 }, () =>
-    fetch(`http://127.0.0.1:${proxy.port}${MANIFEST}`, { signal: AbortSignal.timeout(200) }).then(
+    fetch(`http://127.0.0.1:${proxy.port}${MANIFEST}`, { signal: leaving.signal }).then(
       () => 'answered',
       () => 'gone',
     ),
   )
+  await eventually('the proxy has been asked for all', () => egressProxy.asked.length === 5)
+  leaving.abort()
   assert.deepEqual(new Set(await Promise.all(pulls)), new Set(['gone']))
   await eventually('all have ended', () => proxy.ended.length === 5)
   egressProxy.script = undefined
-  await eventually('the proxy’s connections are closed', () => egressProxy.openConnections() === 0)
+  await eventually('the proxy’s connections are closed', () => egressProxy.openConnections() === 0, 20_000)
   assert.equal((await proxy.get(MANIFEST)).status, 200)
 })
 
 test('pulls whose callers left while they waited for a tunnel cost none, and hold nobody up', { skip }, async (t) => {
-  const limits = { connectTimeoutMs: 1_000, answerTimeoutMs: 10_000, idleTimeoutMs: 30_000, maxConnections: 1 }
+  const limits = { connectTimeoutMs: 30_000, answerTimeoutMs: 30_000, idleTimeoutMs: 30_000, maxConnections: 1 }
   const { egressProxy, proxy } = await start(t, limits)
   egressProxy.script = () => true
   const callers = Array.from({ length: 6 }, () => connect(proxy.port, '127.0.0.1'))
   for (const caller of callers) caller.write(`GET ${MANIFEST} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
   await eventually('they wait', () => proxy.begun.length === callers.length && egressProxy.asked.length === 1)
-  await sleep(50)
   for (const caller of callers) caller.destroy()
   await eventually('they have ended', () => proxy.ended.length === callers.length)
-  const got = await proxy.get(MANIFEST)
+  const staying = proxy.get(MANIFEST)
+  await eventually('one more waits', () => proxy.begun.length === callers.length + 1)
+  egressProxy.script = (socket) => {
+    socket.destroy()
+    return true
+  }
+  egressProxy.cut()
+  const got = await staying
   assert.deepEqual([got.status, codeOf(got.body)], [502, 'EGRESS_PROXY_FAILED'])
   assert.equal(egressProxy.asked.length, 2, 'the first of those who left, and the one who stayed')
 })
