@@ -24,7 +24,7 @@ const BLOB = Buffer.alloc(24 * 1024 * 1024)
 for (let place = 0; place < BLOB.length; place += 4) BLOB.writeUInt32LE((place * 2_654_435_761) % 2 ** 32, place)
 const skip = skipWithout('openssl')
 const quiet = { info: () => {}, error: () => {} }
-const LIMITS = { headersTimeoutMs: 400, maxConnections: 20 }
+const LIMITS = { headersTimeoutMs: 12_000, maxConnections: 20 }
 
 describe('the listener over TLS', { skip }, () => {
   let place: TlsPlace
@@ -81,6 +81,9 @@ describe('the listener over TLS', { skip }, () => {
   })
 
   test('a connection that says nothing, and one whose handshake stops half-way, are closed in time', async () => {
+    await proxy.close(0)
+    const strict = { ...LIMITS, headersTimeoutMs: 800 }
+    proxy = await startTestProxy([patientRegistry()], { mode: 'mtls', tls: files }, strict)
     const sockets = [await silent(), await silent(HALF_HELLO)]
     await Promise.all(sockets.map((socket) => once(socket, 'close')))
     assert.equal((await ask(MANIFEST)).status, 200)
@@ -93,13 +96,16 @@ describe('the listener over TLS', { skip }, () => {
   })
 
   test('a connection at work is not cut for new ones', async () => {
+    let answered = () => {}
     registry.script = (_request, response) => {
-      setTimeout(() => response.writeHead(404, { 'content-length': 0 }).end(), 300)
+      answered = () => void response.writeHead(404, { 'content-length': 0 }).end()
       return true
     }
+    registry.requests.length = 0
     const slow = ask(MANIFEST)
     await eventually('it is asked', () => registry.requests.length > 0)
     for (let count = 0; count < LIMITS.maxConnections * 2; count++) await silent(HALF_HELLO)
+    answered()
     assert.equal((await slow).status, 404)
   })
 
@@ -166,15 +172,12 @@ describe('the listener over TLS', { skip }, () => {
     socket.resume()
     await once(socket, 'secureConnect')
     socket.write(`GET ${blobPath} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n`)
-    const [error] = await once(socket, 'error', { signal: AbortSignal.timeout(5_000) })
+    const [error] = await once(socket, 'error', { signal: AbortSignal.timeout(10_000) })
     assert.equal(error.code, 'ECONNRESET')
     assert.equal((await ask(MANIFEST)).status, 200)
   })
 
   test('a stop lets the pull under way end, takes no new ones and waits for no handshake', async () => {
-    await proxy.close(0)
-    const patient = { ...LIMITS, headersTimeoutMs: 10_000 }
-    proxy = await startTestProxy([patientRegistry()], { mode: 'mtls', tls: files }, patient)
     let answered = () => {}
     registry.script = (_request, response) => {
       answered = () => void response.writeHead(404, { 'content-length': 0 }).end()
@@ -186,12 +189,12 @@ describe('the listener over TLS', { skip }, () => {
     await silent(HALF_HELLO)
     await silent()
     const startedMs = performance.now()
-    const closed = proxy.close(5_000)
+    const closed = proxy.close(10_000)
     await assert.rejects(ask(MANIFEST), /ECONNREFUSED/)
     answered()
     assert.equal((await slow).status, 404)
     await closed
-    assert.ok(performance.now() - startedMs < 2_500, `${performance.now() - startedMs} ms`)
+    assert.ok(performance.now() - startedMs < 8_000, `${performance.now() - startedMs} ms`)
   })
 
   test('a new certificate is shown to new connections, and those from before stay', async () => {
