@@ -9,6 +9,7 @@ import { RegcreddError } from '../../src/errors.ts'
 import { parseHead } from '../../src/lane/head.ts'
 import { createLane, type Lane } from '../../src/lane/lane.ts'
 import { SLAB_BYTES } from '../../src/lane/slab.ts'
+import { eventually } from '../helpers/eventually.ts'
 
 const never = new AbortController().signal
 const headers = { host: 'registry.corp.example' }
@@ -48,13 +49,13 @@ async function through(lane: Lane, method: 'GET' | 'HEAD' = 'GET'): Promise<Got>
   let taken: Awaited<ReturnType<Lane['send']>> | undefined
   const server: Server = createHttpServer((_request, response) => {
     void (async () => {
-      taken = await lane.send({ method, path: '/v2/', headers, answerTimeoutMs: 2_000 }, never)
+      taken = await lane.send({ method, path: '/v2/', headers, answerTimeoutMs: 10_000 }, never)
       if (typeof taken === 'string') {
         response.destroy()
         return
       }
       response.writeHead(taken.head.status, { 'content-length': taken.head.headers['content-length'] })
-      await taken.body.stream(response, 1_000)
+      await taken.body.stream(response, 10_000)
     })()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -236,7 +237,7 @@ describe('over sockets', () => {
   const start = async (answer: (socket: Socket, nth: number) => void, maxConnections = 4) => {
     server = await rawServer(answer)
     lane = createLane(
-      { host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 1_000 },
+      { host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 10_000 },
       { maxConnections, idleTimeoutMs: 30_000 },
     )
   }
@@ -258,7 +259,7 @@ describe('over sockets', () => {
     assert.equal(server.connections(), 1, 'one connection carries all of them')
   })
 
-  test('an answer that ends at any byte before its end is never passed on as whole', { timeout: 10_000 }, async () => {
+  test('an answer that ends at any byte before its end is never passed on as whole', { timeout: 60_000 }, async () => {
     let cut = 0
     await start((socket) => socket.end(OK.slice(0, cut)))
     for (cut = 0; cut < OK.length; cut++) {
@@ -298,7 +299,7 @@ describe('over sockets', () => {
   })
 
   test('a large body comes whole to a caller that reads slowly, and little of it is held meanwhile', {
-    timeout: 10_000,
+    timeout: 60_000,
   }, async () => {
     const body = Buffer.alloc(40_000_000, 'regcredd')
     let sent = 0
@@ -314,7 +315,7 @@ describe('over sockets', () => {
       pump()
     })
     const http = createHttpServer((_request, response) => {
-      void lane.send({ method: 'GET', path: '/', headers, answerTimeoutMs: 2_000 }, never).then((taken) => {
+      void lane.send({ method: 'GET', path: '/', headers, answerTimeoutMs: 10_000 }, never).then((taken) => {
         response.writeHead(200, { 'content-length': body.length })
         if (typeof taken === 'object') void taken.body.stream(response, 60_000)
       })
@@ -342,7 +343,7 @@ describe('over sockets', () => {
     })
     const outcome = Promise.withResolvers<unknown>()
     const http = createHttpServer((_request, response) => {
-      void lane.send({ method: 'GET', path: '/', headers, answerTimeoutMs: 2_000 }, never).then((taken) => {
+      void lane.send({ method: 'GET', path: '/', headers, answerTimeoutMs: 10_000 }, never).then((taken) => {
         response.writeHead(200, { 'content-length': 1_000_000 })
         outcome.resolve(typeof taken === 'object' && taken.body.stream(response, 60_000))
       })
@@ -355,8 +356,7 @@ describe('over sockets', () => {
     await once(answer, 'data')
     request.destroy()
     assert.partialDeepStrictEqual(await outcome.promise, { complete: false, brokenBy: 'caller' })
-    await sleep(50)
-    assert.equal(closed, true)
+    await eventually('its connection is closed', () => closed)
     http.close()
   })
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type LookupFunction } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { Connection } from '../../src/lane/connection.ts'
 import { MAX_CONNECTING, Pool } from '../../src/lane/pool.ts'
 
 const never = new AbortController().signal
@@ -26,6 +27,19 @@ async function poolOf(t: TestContext, connectTimeoutMs: number) {
   return { pool, asked }
 }
 
+/** Gives each its address in its turn, until all stand. */
+async function letAllStand(asked: (() => void)[], taken: Promise<Connection>[]): Promise<Connection[]> {
+  let isOver = false
+  const all = Promise.all(taken).finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    asked.shift()?.()
+    await turn()
+  }
+  return all
+}
+
 test('of a burst so many connections are made at a time, and a turn begins when one stands', async (t) => {
   const { pool, asked } = await poolOf(t, 10_000)
   const taken = Array.from({ length: MAX_CONNECTING + 3 }, () => pool.take(never))
@@ -35,11 +49,7 @@ test('of a burst so many connections are made at a time, and a turn begins when 
   await taken[0]
   await turn()
   assert.equal(asked.length, MAX_CONNECTING, 'one stands, the next has begun')
-  while (asked.length > 0) {
-    asked.shift()?.()
-    await turn()
-  }
-  for (const one of await Promise.all(taken)) pool.release(one, 'dead')
+  for (const one of await letAllStand(asked, taken)) pool.release(one, 'dead')
 })
 
 test('who waits for the turn to connect gets a connection that has become free', async (t) => {
@@ -54,11 +64,7 @@ test('who waits for the turn to connect gets a connection that has become free',
   pool.release(free, 'free')
   assert.equal(await waiting, free)
   assert.equal(asked.length, MAX_CONNECTING, 'and nothing was connected for it')
-  while (asked.length > 0) {
-    asked.shift()?.()
-    await turn()
-  }
-  for (const one of await Promise.all([...taken.slice(1), holding, waiting])) pool.release(one, 'dead')
+  for (const one of await letAllStand(asked, [...taken.slice(1), holding, waiting])) pool.release(one, 'dead')
 })
 
 test('where nothing answers, who waits for the turn to connect fails as soon as who connects', async (t) => {
@@ -78,9 +84,5 @@ test('who leaves while waiting for the turn to connect takes nobody’s place', 
   const last = pool.take(never)
   leaving.abort(new Error('gone'))
   await assert.rejects(left, /gone/)
-  while (asked.length > 0) {
-    asked.shift()?.()
-    await turn()
-  }
-  for (const one of await Promise.all([...taken, last])) pool.release(one, 'dead')
+  for (const one of await letAllStand(asked, [...taken, last])) pool.release(one, 'dead')
 })
