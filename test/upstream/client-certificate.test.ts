@@ -85,7 +85,7 @@ describe('a client certificate', { skip: skipWithout('openssl') }, () => {
   }
 
   async function outcome(to: URL, agent: Parameters<typeof ask>[0]['agent']): Promise<string> {
-    const question = { method: 'GET', to, headers: {}, agent, timeoutMs: 2_000, maxBodyBytes: 1_000 } as const
+    const question = { method: 'GET', to, headers: {}, agent, timeoutMs: 20_000, maxBodyBytes: 1_000 } as const
     return ask(question, never).then(
       ({ status }) => String(status),
       ({ code, message }) => `${code}: ${message}`,

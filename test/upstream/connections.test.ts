@@ -19,7 +19,7 @@ import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
 
 const never = new AbortController().signal
-const limits = { connectTimeoutMs: 3_000, answerTimeoutMs: 2_000, idleTimeoutMs: 30_000, maxConnections: 64 }
+const limits = { connectTimeoutMs: 12_000, answerTimeoutMs: 10_000, idleTimeoutMs: 30_000, maxConnections: 64 }
 const HOST = 'registry.invalid'
 
 type Tls = { key: string; cert: string }
@@ -59,7 +59,7 @@ function dns(addresses: string[]) {
 }
 
 async function viaAgent(to: URL, agent: Agent): Promise<number | string> {
-  const question = { method: 'GET', to, headers: {}, agent, timeoutMs: 5_000, maxBodyBytes: 1_000 } as const
+  const question = { method: 'GET', to, headers: {}, agent, timeoutMs: 20_000, maxBodyBytes: 1_000 } as const
   return ask(question, never).then(
     ({ status }) => status,
     ({ code }) => code,
@@ -67,7 +67,7 @@ async function viaAgent(to: URL, agent: Agent): Promise<number | string> {
 }
 
 async function viaLane(lane: Lane, path = '/'): Promise<number | string> {
-  const taken = await lane.send({ method: 'GET', path, headers: { host: HOST }, answerTimeoutMs: 2_000 }, never)
+  const taken = await lane.send({ method: 'GET', path, headers: { host: HOST }, answerTimeoutMs: 10_000 }, never)
   if (typeof taken === 'string') return taken
   taken.body.discard()
   return taken.head.status
@@ -125,20 +125,18 @@ describe('connections', { skip: skipWithout('openssl') }, () => {
   for (const name of wayNames) {
     test(`a registry whose first address is dead is reached at its second in time, by ${name}`, async (t) => {
       // Where there is no IPv6, another address of this machine will do: what counts is that nobody answers there.
-      const hosts = [
-        await startSilentPort('::1').then(
-          (port) => ({ host: '::1', port }),
-          () => undefined,
-        ),
-      ]
-      const dead = hosts[0] ?? { host: '127.0.0.3', port: await startSilentPort('127.0.0.3') }
-      t.after(() => dead.port.close())
-      const { port } = dead.port
-      const server = await startServer(t, { host: '127.0.0.1', port }, tls)
+      // The server chooses the port: of its address many are taken at any time, of the dead one hardly any.
+      const server = await startServer(t, { host: '127.0.0.1' }, tls)
+      const { port } = server
+      const dead = await startSilentPort('::1', port).then(
+        (silent) => ({ host: '::1', ...silent }),
+        async () => ({ host: '127.0.0.3', ...(await startSilentPort('127.0.0.3', port)) }),
+      )
+      t.after(() => dead.close())
       const { lookup } = dns([dead.host, '127.0.0.1'])
       const startedAtMs = performance.now()
       assert.equal(await waysTo(t, port, lookup)[name](), 200)
-      assert.ok(performance.now() - startedAtMs < 2_500, `${performance.now() - startedAtMs} ms`)
+      assert.ok(performance.now() - startedAtMs < 10_000, `${performance.now() - startedAtMs} ms`)
       assert.equal(server.accepted(), 1)
     })
 
@@ -192,7 +190,7 @@ describe('connections', { skip: skipWithout('openssl') }, () => {
 
     test(`${what}, by the lane`, async (t) => {
       const server = await startServer(t, { host: '127.0.0.1' })
-      const place = { host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 1_000 }
+      const place = { host: '127.0.0.1', port: server.port, tls: undefined, connectTimeoutMs: 10_000 }
       const lane = createLane(place, { maxConnections: 64, idleTimeoutMs })
       t.after(() => lane.close())
       const ended = await Promise.all(Array.from({ length: 40 }, () => viaLane(lane, '/slow')))

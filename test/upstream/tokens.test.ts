@@ -186,11 +186,12 @@ test('what the token server says to a login is told from what it says to nobody,
 })
 
 test('a token server that is down or silent is told as such', async (t) => {
-  const { server, exchange } = await start(t, {
+  const silent = await start(t, {
     limits: { connectTimeoutMs: 100, answerTimeoutMs: 100, idleTimeoutMs: 30_000, maxConnections: 4 },
   })
-  server.answer = () => {}
-  await assert.rejects(exchange(), { code: 'UPSTREAM_TIMEOUT' })
+  silent.server.answer = () => {}
+  await assert.rejects(silent.exchange(), { code: 'UPSTREAM_TIMEOUT' })
+  const { server, exchange } = await start(t)
   await server.close()
   await assert.rejects(exchange(), { code: 'TOKEN_SERVER_FAILED', detail: 'nothing listens there' })
 })

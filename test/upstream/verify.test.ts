@@ -14,7 +14,7 @@ import { listed } from '../helpers/proxy.ts'
 import { makeCa, makeServerCertificate } from '../helpers/tls.ts'
 import { skipWithout } from '../helpers/tools.ts'
 
-const limits = { connectTimeoutMs: 200, answerTimeoutMs: 200, idleTimeoutMs: 30_000, maxConnections: 4 }
+const limits = { connectTimeoutMs: 10_000, answerTimeoutMs: 10_000, idleTimeoutMs: 30_000, maxConnections: 4 }
 const challenges = { basic: 'Basic realm="r"', none: 'Negotiate' }
 
 async function start(t: TestContext, options: FakeRegistryOptions, more: Partial<Registry> = {}) {
@@ -134,8 +134,10 @@ test('a realm elsewhere is refused without a verdict on the password, which it n
 test('a registry that is silent, down or given up on is unreachable', async (t) => {
   const { server, tryPassword } = await start(t, { auth: 'basic' })
   assert.equal((await tryPassword('the-password', 'ci', AbortSignal.abort())).outcome, 'unreachable')
-  server.script = () => true
-  assert.deepEqual(await tryPassword('the-password'), {
+  const hasty = { ...limits, connectTimeoutMs: 200, answerTimeoutMs: 200 }
+  const silent = await start(t, { auth: 'basic' }, { limits: hasty })
+  silent.server.script = () => true
+  assert.deepEqual(await silent.tryPassword('the-password'), {
     outcome: 'unreachable',
     detail: 'the registry did not answer in time',
   })
