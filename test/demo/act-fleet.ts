@@ -10,7 +10,7 @@ import { masked, type Scene } from './scene.ts'
 type Node = { name: string; daemon: Daemon; pull: () => Promise<string> }
 type NodesAnswer = { nodes: { node: string; live: boolean; leads: boolean; adopted: Record<string, number> }[] | null }
 
-const WITHIN_MS = 30_000
+const WITHIN_MS = 60_000
 
 /** Two nodes and three namespaces that share a credential: a login on one node, a rotation on the other, pulls on both. */
 export async function showFleet(scene: Scene): Promise<void> {
@@ -55,7 +55,11 @@ export async function showFleet(scene: Scene): Promise<void> {
     await screen.step('looking at the nodes', () => showStanding(one, access))
     await screen.step('counting pulls', async () => {
       const counts = loads.map((load) => load.count())
-      await eventually('more pulls', () => loads.every((load, index) => load.count() >= (counts[index] ?? 0) + 5))
+      await eventually(
+        'more pulls',
+        () => loads.every((load, index) => load.count() >= (counts[index] ?? 0) + 5),
+        WITHIN_MS,
+      )
       const ended = await Promise.all(loads.map((load) => load.end()))
       const failures = ended.flatMap((load) => load.failures)
       const pulls = ended.reduce((sum, load) => sum + load.pulls, 0)

@@ -42,7 +42,7 @@ export async function showMirror(scene: Scene, { before, after }: Mirrored): Pro
 export async function readMirror(scene: Scene, password: string): Promise<RegcredSecret | undefined> {
   const cluster = await scene.cluster
   if (cluster === undefined) return undefined
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   let found: RegcredSecret | undefined
   while (Date.now() < deadline) {
     scene.signal.throwIfAborted()

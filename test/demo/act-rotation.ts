@@ -6,7 +6,7 @@ import type { Scene, Stand } from './scene.ts'
 
 type Rotation = { id: string; state: string; version: string; code: string | null }
 
-const COMMITTED_WITHIN_MS = 30_000
+const COMMITTED_WITHIN_MS = 60_000
 
 /** A new password, with pulls going on all the while; then one that the registry never takes. */
 export async function showRotation(scene: Scene, stand: Stand): Promise<void> {

@@ -56,7 +56,7 @@ test('the demo shows the main job from end to end, ends with 0 and leaves nothin
 
 test('an interrupt in the midst of it stops all that runs, and ends with 130', async () => {
   const demo = startDemo([])
-  await eventually('the daemon runs', () => demo.said().includes('regcredd serves pulls'), 60_000)
+  await eventually('the daemon runs', () => demo.said().includes('regcredd serves pulls'), 120_000)
   assert.notDeepEqual(await processesOf(folder), [])
   demo.child.kill('SIGINT')
   demo.child.kill('SIGINT') // npm passes on what the terminal has sent already
@@ -67,9 +67,9 @@ test('an interrupt in the midst of it stops all that runs, and ends with 130', a
 
 test('where the process that shows it is killed, what it started ends too', async () => {
   const demo = startDemo(['--keep'])
-  await eventually('the daemon runs', () => demo.said().includes('regcredd serves pulls'), 60_000)
+  await eventually('the daemon runs', () => demo.said().includes('regcredd serves pulls'), 120_000)
   demo.child.kill('SIGKILL')
-  await eventually('all is gone', async () => (await processesOf(folder)).length === 0, 15_000)
+  await eventually('all is gone', async () => (await processesOf(folder)).length === 0, 60_000)
   await assertNothingLeft()
 })
 
@@ -82,7 +82,7 @@ test('with --keep it goes on running, can be pulled from, and ends by the comman
   assert.ok((await run(command('pull-image'))).stdout.includes(`registry.corp.example/team/app:1 ${pushed} in `))
   assert.match((await run(command('regcredd'), ['status'])).stdout, /^ready$/m)
   assert.equal((await run(stop)).stdout, 'stopped and removed\n')
-  await eventually('all is gone', async () => (await processesOf(folder)).length === 0)
+  await eventually('all is gone', async () => (await processesOf(folder)).length === 0, 60_000)
   await assertNothingLeft()
 })
 
@@ -119,7 +119,7 @@ function startDemo(args: string[], env: NodeJS.ProcessEnv = {}) {
   const child: ChildProcess = spawn(process.execPath, ['--disable-warning=DEP0060', demoPath, ...args], {
     env: { ...process.env, TMPDIR: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 120_000,
+    timeout: 280_000,
   })
   const closed = once(child, 'close')
   let said = ''
