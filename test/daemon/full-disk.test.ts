@@ -87,6 +87,8 @@ test('with whenFull "open" pulls go on over a full audit disk, acts do not, and 
     },
     20_000,
   )
+  // The room that is too small for the end of a pull may do for the record of the gap, once.
+  assert.equal((await ask(port(), manifest, token())).status, 200)
   const ready = await fetch(`${daemon.health}/readyz`)
   assert.deepEqual([ready.status, /warning: the audit .*pulls are served/.test(await ready.text())], [200, true])
   assert.equal((await login(daemon)).code, 1)
