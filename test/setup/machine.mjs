@@ -1,7 +1,7 @@
 // What the set-up knows of the machine, and how it runs commands. Plain JavaScript, because it runs before
 // node_modules is there, on whatever Node the machine has (20 or later).
 import { spawn } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -103,13 +103,20 @@ export async function withLock(work) {
   }
 }
 
+/** Linked, so that it has its holder's number from its first moment on: one without a number is nobody's to remove. */
 function takeLock(lock) {
+  const own = `${lock}.${process.pid}`
+  writeFileSync(own, String(process.pid))
   try {
-    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    linkSync(own, lock)
     return true
-  } catch {
-    if (!isAlive(Number(readIfThere(lock)))) rmSync(lock, { force: true })
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+    const holder = readIfThere(lock)
+    if (holder !== '' && !isAlive(Number(holder))) rmSync(lock, { force: true })
     return false
+  } finally {
+    rmSync(own, { force: true })
   }
 }
 
@@ -124,7 +131,12 @@ function isAlive(pid) {
 }
 
 export function readIfThere(path) {
-  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error.code === 'ENOENT') return ''
+    throw error
+  }
 }
 
 function debianRelease() {

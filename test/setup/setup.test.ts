@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 
 type Part = { name: string; missing?: string; version?: string; added?: boolean }
 type Run = { code: number; stdout: string; stderr: string }
@@ -43,6 +45,34 @@ test('a part that cannot be had is named and passed over, but in CI it is an err
     await rm(cache, { recursive: true })
   }
 })
+
+test('the lock of a set-up that has not put its number into it yet is not taken for that of a dead one', async (t) => {
+  const { lock, waiting, ended } = await startLocking(t, '')
+  await waiting
+  assert.ok(existsSync(lock))
+  await rm(lock)
+  assert.equal(await ended, 0)
+})
+
+test('the lock of a set-up that was killed is removed', async (t) => {
+  const { ended } = await startLocking(t, '4194305') // beyond Linux's highest number of a process
+  assert.equal(await ended, 0)
+})
+
+/** A process that takes the set-up's lock, where one with this content lies already. */
+async function startLocking(t: TestContext, content: string) {
+  const cache = await mkdtemp(join(tmpdir(), 'regcredd-setup-'))
+  t.after(() => rm(cache, { recursive: true }))
+  const lock = join(cache, 'setup.lock')
+  await writeFile(lock, content)
+  const script = `import { withLock } from '${join(import.meta.dirname, 'machine.mjs')}'\nawait withLock(() => {})`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, REGCREDD_CACHE: cache },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'close').then(([code]) => code)
+  return { lock, waiting: once(child.stdout, 'data'), ended }
+}
 
 function setUp(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Run> {
   const script = join(import.meta.dirname, '../setup.mjs')
