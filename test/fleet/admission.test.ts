@@ -39,12 +39,12 @@ test('with the shipped policies a node logs in and rotates, and writes nothing e
   await eventually(
     'the policies are in force',
     async () => /regcredd-fleet/.test(await create(opaque(SYSTEM, `x-${Date.now()}`))),
-    20_000,
+    60_000,
   )
   await eventually(
     'and that of tenants',
     async () => /no Secret of this name/.test(await create(opaque('team-a', `x-${Date.now()}`))),
-    20_000,
+    60_000,
   )
 
   const node = createNode(t, { kubeconfig, node: 'a' })
@@ -99,7 +99,7 @@ test('with the shipped policies a node logs in and rotates, and writes nothing e
   await eventually(
     'a node that may not lead cannot take the Lease of the leader',
     async () => /none of those that may lead/.test(await create(lease, nodeConfig)),
-    20_000,
+    60_000,
   )
   assert.match(await create(lease), /^$|already exists/)
 })

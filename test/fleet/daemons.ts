@@ -59,6 +59,6 @@ function nodeOf(daemon: Daemon): Node {
       return outcome.code ?? -1
     },
     rotate: (password: string) =>
-      daemon.rest('POST', `/v1/registries/${NAME}/rotations`, { password }, { prefer: 'wait=20' }),
+      daemon.rest('POST', `/v1/registries/${NAME}/rotations`, { password }, { prefer: 'wait=120' }),
   })
 }

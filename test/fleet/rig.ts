@@ -4,6 +4,7 @@ import type { ReplicaState } from '../../src/fleet/replica.ts'
 import { createSteadyMs } from '../../src/fleet/steady.ts'
 import type { Keychain } from '../../src/keychain/keychain.ts'
 import { createMemoryKeychain } from '../../src/keychain/memory.ts'
+import type { Time as MirrorTime } from '../../src/mirror/time.ts'
 import { entryOf, realTime } from '../mirror/rig.ts'
 import { actsBy, passwordsIn } from './acts.ts'
 
@@ -25,6 +26,7 @@ export type RigOptions = {
   skewMs?: number
   resyncIntervalMs?: number
   callTimeoutMs?: number
+  time?: MirrorTime
 }
 
 /** One node in this process, on a keychain in memory. */
@@ -52,7 +54,7 @@ export function createNode(t: TestContext, options: RigOptions) {
     registries: options.registries ?? [KEY],
     keychain,
     time: {
-      ...realTime,
+      ...(options.time ?? realTime),
       now: () => new Date(Date.now() + (options.skewMs ?? 0)),
       steadyMs: createSteadyMs(),
     },
