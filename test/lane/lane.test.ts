@@ -259,7 +259,7 @@ describe('over sockets', () => {
     assert.equal(server.connections(), 1, 'one connection carries all of them')
   })
 
-  test('an answer that ends at any byte before its end is never passed on as whole', { timeout: 60_000 }, async () => {
+  test('an answer that ends at any byte before its end is never passed on as whole', { timeout: 25_000 }, async () => {
     let cut = 0
     await start((socket) => socket.end(OK.slice(0, cut)))
     for (cut = 0; cut < OK.length; cut++) {
@@ -299,7 +299,7 @@ describe('over sockets', () => {
   })
 
   test('a large body comes whole to a caller that reads slowly, and little of it is held meanwhile', {
-    timeout: 60_000,
+    timeout: 25_000,
   }, async () => {
     const body = Buffer.alloc(40_000_000, 'regcredd')
     let sent = 0

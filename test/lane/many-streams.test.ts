@@ -86,7 +86,7 @@ for (const [kind, taken, pieceBytes] of [
   ['large', 0, SLAB_BYTES],
 ] as const) {
   test(`of a ${kind} stream whose caller stops reading no more than two pieces are held, and the rest comes when it reads on`, {
-    timeout: 60_000,
+    timeout: 25_000,
   }, async (t) => {
     // More than the kernel holds of a connection on its two sides.
     const blob = Buffer.alloc(48_000_000, 'of one stream ')
