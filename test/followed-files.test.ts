@@ -95,19 +95,24 @@ test('what changes while it is read for the first time is not missed', async (t)
 
 test('a change of rights alone is a change, and readings do not overlap', async (t) => {
   let [reads, underWay, most] = [0, 0, 0]
+  let held = Promise.resolve()
+  const release = Promise.withResolvers<void>()
   const { folder, path } = await followed(t, async () => {
     reads += 1
     underWay += 1
     most = Math.max(most, underWay)
-    await sleep(5 * LOOK_MS)
+    await held
     underWay -= 1
     return ''
   })
+  held = release.promise
   await chmod(path, 0o600)
   await eventually('it is read', () => reads === 2)
   // In one step: to be emptied and written would be two changes.
   await writeFile(join(folder, 'new'), 'x')
   await rename(join(folder, 'new'), path)
+  await sleep(5 * LOOK_MS)
+  release.resolve()
   await eventually('it is read', () => reads === 3)
   assert.equal(most, 1)
 })
