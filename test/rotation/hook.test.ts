@@ -92,8 +92,8 @@ test('a hook that is not there has changed nothing', async () => {
   assert.deepEqual(end, { outcome: 'retry', note: 'the hook cannot be started: ENOENT' })
 })
 
-/** In a hook's script: what would tell, once the test says `go`, that it was not killed. */
-const SURVIVOR = '(until [ -e "$1/go" ]; do sleep 0.05; done; touch "$1/late") &'
+/** In a hook's script: what would tell, once the test says `go`, that it was not killed; it ends with the test's folder. */
+const SURVIVOR = '(until [ -e "$1/go" ]; do [ -d "$1" ] || exit; sleep 0.05; done; touch "$1/late") &'
 
 async function assertNoSurvivor(folder: string): Promise<void> {
   await writeFile(join(folder, 'go'), '')
