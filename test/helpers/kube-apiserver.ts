@@ -196,5 +196,3 @@ async function kill({ pid, stop }: ServerProcess): Promise<void> {
   }
   await stop()
 }
-
-/** etcd and kube-apiserver do not tell which port they chose, so one is chosen for them. */
