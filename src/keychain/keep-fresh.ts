@@ -14,7 +14,7 @@ export type FreshOptions = {
 
 /**
  * Reads the keychain now, and from then on every minute; every two seconds while it cannot be read, so that one that was unlocked or
- * restarted is soon seen to be back. Otherwise it wakes nobody. Resolves after the first reading, whatever came of it. `close` waits for a reading
+ * restarted is soon seen to be back. Otherwise it wakes nobody, unless plaintext has to go in time. Resolves after the first reading, whatever came of it. `close` waits for a reading
  * under way.
  */
 export async function keepFresh(
@@ -39,10 +39,11 @@ export async function keepFresh(
 
   const isTold = (seen: Seen) => told !== undefined && seen.state === told.state && seen.code === told.code
 
-  /** Until the next reading, until something known is to be dropped, or until somebody meets the store in another state. */
+  /** Until the next reading, or until somebody meets the store in another state; not for long where something known is to be dropped in time. */
   async function rest(): Promise<void> {
     resting = new AbortController()
-    const untilMs = Math.min(refreshAtMs - performance.now(), keychain.dropStale())
+    // That time goes on while the machine sleeps, and timers do not: it is looked for.
+    const untilMs = keychain.dropStale() ? lookEveryMs : refreshAtMs - performance.now()
     await pause(untilMs, AbortSignal.any([closing.signal, resting.signal]))
     resting = undefined
   }

@@ -23,10 +23,10 @@ export interface KnownKeychain extends Keychain {
   /** How many credentials are known. */
   knownCount(): number
   /**
-   * Drops what has been known for longer than `plaintextTtlMs` without being read anew, and gives in how many milliseconds the next is to go, or
-   * Infinity. Whoever asks for what is known drops it, too.
+   * Drops what has been known for longer than `plaintextTtlMs` without being read anew, and tells whether anything is left that will have to go in
+   * time. Whoever asks for what is known drops it, too.
    */
-  dropStale(): number
+  dropStale(): boolean
 }
 
 export type KnownOptions = {
@@ -80,16 +80,13 @@ export function keepKnown(keychain: Keychain, options: KnownOptions): KnownKeych
     }
   }
 
-  function dropStale(): number {
-    if (plaintextTtlMs === Number.POSITIVE_INFINITY) return plaintextTtlMs
-    const nowMs = steadyMs()
-    let nextMs = Number.POSITIVE_INFINITY
+  function dropStale(): boolean {
+    if (plaintextTtlMs === Number.POSITIVE_INFINITY) return false
+    const oldestMs = steadyMs() - plaintextTtlMs
     for (const key of known.keys()) {
-      const leftMs = (readAtMs.get(key) ?? 0) + plaintextTtlMs - nowMs
-      if (leftMs <= 0) known.delete(key)
-      else nextMs = Math.min(nextMs, leftMs)
+      if ((readAtMs.get(key) ?? 0) <= oldestMs) known.delete(key)
     }
-    return nextMs
+    return known.size > 0
   }
 
   function knownOf(key: string): Credential | undefined {
